@@ -1,0 +1,512 @@
+"""The warehouse: its tables, each with its comment, in the words of docs/architecture.md.
+
+`fact`, `fact_history` and `link` have no foreign keys: a key check is a query per row, and they take tens of thousands
+of rows a second, written by one module (`db/load.py`). `lapsewatch db check` proves that they point to what exists.
+
+Column comments say whether a time is event time (when it was so) or recorded time (when we wrote it down).
+All times are `timestamptz`, UTC.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    func,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, INET, JSONB, TSTZMULTIRANGE
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+NAMING: Final = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+_BRIN: Final = {"pages_per_range": 32, "autosummarize": True}
+
+
+class Base(DeclarativeBase):
+    """The root of the models."""
+
+    metadata = MetaData(naming_convention=NAMING)
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads this as a class attribute
+        datetime: DateTime(timezone=True),
+        int: BigInteger,
+        str: Text,
+        UUID: Uuid(native_uuid=True),
+        bytes: LargeBinary,
+    }
+
+
+def _id(comment: str) -> Mapped[int]:
+    return mapped_column(Identity(always=True), primary_key=True, comment=comment)
+
+
+def _recorded(comment: str) -> Mapped[datetime]:
+    return mapped_column(server_default=func.clock_timestamp(), comment=f"{comment} (recorded time)")
+
+
+class Source(Base):
+    """Where documents come from."""
+
+    __tablename__ = "source"
+    __table_args__ = ({"comment": "Where documents come from, as its entry in configs/ said at its last run"},)
+
+    id: Mapped[int] = _id("Identity")
+    name: Mapped[str] = mapped_column(unique=True, comment="Its name in configs/sources/")
+    title: Mapped[str] = mapped_column(comment="What people call it")
+    reliability: Mapped[str] = mapped_column(comment="Admiralty code, A (completely reliable) to F (cannot be judged)")
+    tlp: Mapped[int] = mapped_column(SmallInteger, comment="Default TLP 2.0: 0 CLEAR to 4 RED")
+    snapshot: Mapped[bool] = mapped_column(comment="True: each time it states all it knows; false: a stream that adds")
+    redistribution: Mapped[bool] = mapped_column(comment="Whether partners may have what rests on it alone")
+    commercial_use: Mapped[bool] = mapped_column(comment="Whether its licence allows commercial use")
+    created_at: Mapped[datetime] = _recorded("When it was first used")
+
+
+class Run(Base):
+    """One collection from one source."""
+
+    __tablename__ = "run"
+    __table_args__ = (
+        Index("ix_run_source_id_started_at", "source_id", "started_at"),
+        {"comment": "One collection from one source: what it brought and how it ended"},
+    )
+
+    id: Mapped[int] = _id("Identity")
+    source_id: Mapped[int] = mapped_column(ForeignKey("source.id"), comment="The source")
+    flow_run: Mapped[str] = mapped_column(server_default="", comment="Prefect's flow run id, empty outside a flow")
+    started_at: Mapped[datetime] = _recorded("When it started")
+    finished_at: Mapped[datetime | None] = mapped_column(comment="When it ended (recorded time)")
+    outcome: Mapped[str] = mapped_column(
+        server_default="running", comment="running, ok, unchanged, partial, failed, interrupted or withdrawn"
+    )
+    error: Mapped[str] = mapped_column(server_default="", comment="What could not be done, to what, why, what is next")
+    documents: Mapped[int] = mapped_column(server_default="0", comment="Documents that brought something new")
+    facts: Mapped[int] = mapped_column(server_default="0", comment="Facts that they state")
+    facts_new: Mapped[int] = mapped_column(server_default="0", comment="Facts stated for the first time")
+    facts_ended: Mapped[int] = mapped_column(server_default="0", comment="Facts that ended")
+    rejects: Mapped[int] = mapped_column(server_default="0", comment="Records refused, each with a reason in reject")
+    bytes: Mapped[int] = mapped_column(server_default="0", comment="Bytes received, decoded")
+
+
+class Cursor(Base):
+    """How far a source, log or monitor has been read."""
+
+    __tablename__ = "cursor"
+    __table_args__ = (
+        {"comment": "How far something has been read; written only in the transaction that writes what was read"},
+    )
+
+    name: Mapped[str] = mapped_column(primary_key=True, comment="Of what: source:NAME, ct:LOG, publish:COLLECTION")
+    value: Mapped[dict[str, Any]] = mapped_column(JSONB, comment="The position, in the words of its owner")
+    run_id: Mapped[int | None] = mapped_column(ForeignKey("run.id"), comment="The run that moved it last")
+    updated_at: Mapped[datetime] = _recorded("When it moved last")
+
+
+class Document(Base):
+    """The raw bytes as received."""
+
+    __tablename__ = "document"
+    __table_args__ = (
+        Index("ix_document_source_id_location", "source_id", "location", "id"),
+        Index("ix_document_sha256", "sha256"),
+        Index("ix_document_run_id", "run_id"),
+        {"comment": "A document as received; its bytes lie in the document store under their SHA-256"},
+    )
+
+    id: Mapped[int] = _id("Identity")
+    source_id: Mapped[int] = mapped_column(ForeignKey("source.id"), comment="The source")
+    run_id: Mapped[int] = mapped_column(ForeignKey("run.id"), comment="The run that brought it")
+    location: Mapped[str] = mapped_column(comment="URL or path that it was read from")
+    sha256: Mapped[bytes] = mapped_column(comment="SHA-256 of the decoded bytes")
+    size: Mapped[int] = mapped_column(comment="Bytes, decoded")
+    media_type: Mapped[str] = mapped_column(server_default="", comment="Media type as declared, empty where none was")
+    etag: Mapped[str] = mapped_column(server_default="", comment="HTTP entity tag, for the next conditional request")
+    last_modified: Mapped[str] = mapped_column(server_default="", comment="HTTP Last-Modified, as sent")
+    as_of: Mapped[datetime] = mapped_column(comment="The time that it speaks of (event time)")
+    fetched_at: Mapped[datetime] = mapped_column(comment="When it was received (recorded time)")
+    loaded: Mapped[bool] = mapped_column(server_default="false", comment="Whether its facts were committed")
+
+
+class Reject(Base):
+    """A record that could not be made a fact."""
+
+    __tablename__ = "reject"
+    __table_args__ = (
+        Index("ix_reject_run_id", "run_id"),
+        Index("ix_reject_document_id", "document_id"),
+        {"comment": "A record that was not made a fact: where it stood and why"},
+    )
+
+    id: Mapped[int] = _id("Identity")
+    run_id: Mapped[int] = mapped_column(ForeignKey("run.id"), comment="The run that read it")
+    document_id: Mapped[int] = mapped_column(ForeignKey("document.id"), comment="The document that it stands in")
+    locator: Mapped[str] = mapped_column(comment="Where in the document: line, JSON pointer, UUID")
+    reason: Mapped[str] = mapped_column(comment="Why it was refused")
+    excerpt: Mapped[str] = mapped_column(comment="The beginning of it, at most 200 characters")
+
+
+class Batch(Base):
+    """Facts that were committed together."""
+
+    __tablename__ = "batch"
+    __table_args__ = (
+        Index("ix_batch_run_id", "run_id"),
+        {"comment": "Facts committed together: the unit of work of the monitors, which never ask for fact.id > n"},
+    )
+
+    id: Mapped[int] = _id("Identity")
+    run_id: Mapped[int] = mapped_column(ForeignKey("run.id"), comment="The run that loaded it")
+    facts_new: Mapped[int] = mapped_column(comment="Facts in it")
+    created_at: Mapped[datetime] = _recorded("When it was committed")
+
+
+class Entity(Base):
+    """Something that can be pointed at, or a typed literal."""
+
+    __tablename__ = "entity"
+    __table_args__ = (
+        UniqueConstraint("digest"),
+        Index("ix_entity_scope", "scope", postgresql_where="scope <> ''"),
+        Index("ix_entity_address", "address", postgresql_where="address IS NOT NULL"),
+        {"comment": "Something that can be pointed at, in its one canonical form, or a typed literal"},
+    )
+
+    id: Mapped[int] = _id("Identity")
+    digest: Mapped[UUID] = mapped_column(comment="First 128 bits of SHA-256 over kind, NUL, value")
+    kind: Mapped[str] = mapped_column(comment="What it is: intel.entities.Kind")
+    value: Mapped[str] = mapped_column(comment="Its canonical form")
+    scope: Mapped[str] = mapped_column(server_default="", comment="Registrable domain that it stands on, or empty")
+    address: Mapped[str | None] = mapped_column(INET, comment="IP address or network that it stands on")
+
+
+class Fact(Base):
+    """An immutable statement."""
+
+    __tablename__ = "fact"
+    __table_args__ = (
+        UniqueConstraint("key"),
+        Index("ix_fact_subject_id_predicate_object_id", "subject_id", "predicate", "object_id"),
+        Index("ix_fact_object_id", "object_id", postgresql_where="object_id IS NOT NULL"),
+        Index(
+            "ix_fact_batch_id",
+            "batch_id",
+            postgresql_using="brin",
+            postgresql_with=_BRIN,
+        ),
+        Index("ix_fact_standing", "source_id", postgresql_where="standing"),
+        {"comment": "An immutable statement of one source; when it was said is in fact_history"},
+    )
+
+    id: Mapped[int] = _id("Identity")
+    key: Mapped[UUID] = mapped_column(comment="128 bits of SHA-256 over what it says and who says it")
+    source_id: Mapped[int] = mapped_column(comment="Who says so")
+    subject_id: Mapped[int] = mapped_column(comment="What it speaks of")
+    predicate: Mapped[str] = mapped_column(comment="What it says: intel.facts.Predicate")
+    object_id: Mapped[int | None] = mapped_column(comment="Entity or literal that it names")
+    state: Mapped[str] = mapped_column(
+        server_default="value", comment="value, redacted, placeholder, proxy, absent or unparsed"
+    )
+    qualifiers: Mapped[dict[str, Any] | None] = mapped_column(JSONB, comment="What else belongs to its identity")
+    reference: Mapped[str] = mapped_column(server_default="", comment="Upstream reference: a report, post or event")
+    tlp: Mapped[int] = mapped_column(SmallInteger, comment="TLP 2.0, 0 to 4; the strictest ever stated")
+    confidence: Mapped[int | None] = mapped_column(SmallInteger, comment="0 to 100, as stated")
+    personal: Mapped[bool] = mapped_column(server_default="false", comment="Whether it names a person")
+    standing: Mapped[bool | None] = mapped_column(
+        Boolean, comment="Snapshot sources: whether still stated; null for streams, false once ended"
+    )
+    document_id: Mapped[int | None] = mapped_column(comment="First document that states it")
+    locator: Mapped[str] = mapped_column(server_default="", comment="Where in that document")
+    batch_id: Mapped[int] = mapped_column(comment="Batch that committed it")
+
+
+class FactHistory(Base):
+    """When a fact was stated, and when it ended."""
+
+    __tablename__ = "fact_history"
+    __table_args__ = (
+        Index(
+            "ix_fact_history_run_id",
+            "run_id",
+            postgresql_using="brin",
+            postgresql_with=_BRIN,
+        ),
+        {"comment": "When a fact was stated and when it ended; append-only, so every past view can be rebuilt"},
+    )
+
+    fact_id: Mapped[int] = mapped_column(primary_key=True, comment="The fact")
+    event_time: Mapped[datetime] = mapped_column(primary_key=True, comment="When it was so, or no longer (event time)")
+    ended: Mapped[bool] = mapped_column(primary_key=True, comment="False: stated then; true: no longer stated then")
+    last_seen: Mapped[datetime | None] = mapped_column(comment="At an end: when it was last stated (event time)")
+    run_id: Mapped[int] = mapped_column(comment="The run that says so")
+    recorded_at: Mapped[datetime] = _recorded("When it was written down")
+
+
+class Link(Base):
+    """The merged view of the facts about one (subject, predicate, object)."""
+
+    __tablename__ = "link"
+    __table_args__ = (
+        Index("ix_link_object_id", "object_id", "predicate"),
+        {"comment": "Merged view of the facts about one subject, predicate, object; derived, can be rebuilt"},
+    )
+
+    subject_id: Mapped[int] = mapped_column(primary_key=True, comment="What it speaks of")
+    predicate: Mapped[str] = mapped_column(primary_key=True, comment="What it says")
+    object_id: Mapped[int] = mapped_column(primary_key=True, comment="What it names")
+    seen: Mapped[Any] = mapped_column(
+        TSTZMULTIRANGE, comment="When it was so (event time): points of streams, spans of snapshots, joined"
+    )
+    sources: Mapped[int] = mapped_column(Integer, comment="Sources that say so")
+    facts: Mapped[int] = mapped_column(Integer, comment="Facts that say so")
+
+
+class Watch(Base):
+    """What an analyst wants to know about."""
+
+    __tablename__ = "watch"
+    __table_args__ = ({"comment": "What an analyst wants to know about, tied to an actor or an incident"},)
+
+    id: Mapped[int] = _id("Identity")
+    name: Mapped[str] = mapped_column(unique=True, comment="What people call it")
+    actor_id: Mapped[int | None] = mapped_column(ForeignKey("entity.id"), comment="The actor that it is about")
+    incident_id: Mapped[int | None] = mapped_column(ForeignKey("incident.id"), comment="The incident that it is from")
+    origin: Mapped[str] = mapped_column(comment="Where it was made: file, command or incident")
+    rules: Mapped[list[str]] = mapped_column(ARRAY(Text), comment="Rules in force, by name: tasks.watch.rules")
+    active: Mapped[bool] = mapped_column(server_default="true", comment="Whether it is evaluated")
+    follows_actor: Mapped[bool] = mapped_column(
+        server_default="false", comment="Whether what sources claim of the actor is watched without being listed"
+    )
+    reason: Mapped[str] = mapped_column(server_default="", comment="Why it was made")
+    created_at: Mapped[datetime] = _recorded("When it was made")
+
+
+class WatchItem(Base):
+    """One thing that a watch looks for."""
+
+    __tablename__ = "watch_item"
+    __table_args__ = (
+        UniqueConstraint("watch_id", "match", "value"),
+        Index("ix_watch_item_match_value", "match", "value"),
+        Index("ix_watch_item_network", "network", postgresql_where="network IS NOT NULL"),
+        {"comment": "One thing that a watch looks for"},
+    )
+
+    id: Mapped[int] = _id("Identity")
+    watch_id: Mapped[int] = mapped_column(ForeignKey("watch.id", ondelete="CASCADE"), comment="The watch")
+    match: Mapped[str] = mapped_column(comment="How it matches: entity, scope (registrable domain) or network")
+    kind: Mapped[str] = mapped_column(server_default="", comment="Kind of entity, for match = entity")
+    value: Mapped[str] = mapped_column(comment="Canonical value, registrable domain or network")
+    network: Mapped[str | None] = mapped_column(INET, comment="The network, for match = network")
+    since: Mapped[datetime | None] = mapped_column(comment="Known to belong from then on (event time)")
+    added_at: Mapped[datetime] = _recorded("When it was added")
+    swept: Mapped[list[str]] = mapped_column(
+        ARRAY(Text), server_default="{}", comment="Monitors that have looked backwards over the warehouse for it"
+    )
+
+
+class Judgement(Base):
+    """A batch that a monitor has looked at."""
+
+    __tablename__ = "judgement"
+    __table_args__ = ({"comment": "A batch that a monitor has looked at; without a row it still has to"},)
+
+    batch_id: Mapped[int] = mapped_column(ForeignKey("batch.id"), primary_key=True, comment="The batch")
+    monitor: Mapped[str] = mapped_column(primary_key=True, comment="registrations or certificates")
+    items: Mapped[int] = mapped_column(comment="Version of the watch set: the newest watch_item.id it knew")
+    judged_at: Mapped[datetime] = _recorded("When it was judged")
+
+
+class Finding(Base):
+    """One match of a watch."""
+
+    __tablename__ = "finding"
+    __table_args__ = (
+        UniqueConstraint("watch_id", "rule", "novelty"),
+        Index("ix_finding_subject_id", "subject_id"),
+        Index("ix_finding_status", "status", "id"),
+        {"comment": "One match, unique per watch, rule and what is new"},
+    )
+
+    id: Mapped[int] = _id("Identity")
+    watch_id: Mapped[int] = mapped_column(ForeignKey("watch.id"), comment="The watch that matched")
+    rule: Mapped[str] = mapped_column(comment="The rule that matched: tasks.watch.rules")
+    subject_id: Mapped[int] = mapped_column(ForeignKey("entity.id"), comment="What was found")
+    item_id: Mapped[int | None] = mapped_column(
+        ForeignKey("watch_item.id", ondelete="SET NULL"), comment="What it matched"
+    )
+    novelty: Mapped[UUID] = mapped_column(comment="Digest of what is new; depends on no batch and no order")
+    lapse: Mapped[bool] = mapped_column(server_default="false", comment="Whether it is a mistake of the actor's")
+    title: Mapped[str] = mapped_column(comment="What it says, in a sentence")
+    severity: Mapped[int] = mapped_column(SmallInteger, comment="0 to 100: how soon to look, annotations counted in")
+    annotations: Mapped[list[dict[str, Any]]] = mapped_column(
+        JSONB, server_default="[]", comment="Known-good lists and hubs that it touches, and what they take away"
+    )
+    status: Mapped[str] = mapped_column(
+        server_default="open", comment="open, acknowledged, confirmed, dismissed or withdrawn"
+    )
+    status_reason: Mapped[str] = mapped_column(server_default="", comment="Why it has that status")
+    event_time: Mapped[datetime | None] = mapped_column(comment="When it was first so (event time)")
+    found_at: Mapped[datetime] = _recorded("When it was found")
+    changed_at: Mapped[datetime] = _recorded("When its status or annotations changed last")
+
+
+class FindingFact(Base):
+    """A fact that a finding rests on."""
+
+    __tablename__ = "finding_fact"
+    __table_args__ = (
+        Index("ix_finding_fact_fact_id", "fact_id"),
+        {"comment": "The facts that a finding rests on"},
+    )
+
+    finding_id: Mapped[int] = mapped_column(
+        ForeignKey("finding.id", ondelete="CASCADE"), primary_key=True, comment="The finding"
+    )
+    fact_id: Mapped[int] = mapped_column(ForeignKey("fact.id"), primary_key=True, comment="The fact")
+    role: Mapped[str] = mapped_column(server_default="new", comment="new: what is new; known: what it matches")
+
+
+class Incident(Base):
+    """Something that happened to us or to somebody we help."""
+
+    __tablename__ = "incident"
+    __table_args__ = ({"comment": "Something that happened, with what is known of it; flows take its id only"},)
+
+    id: Mapped[int] = _id("Identity")
+    title: Mapped[str] = mapped_column(comment="What people call it")
+    key: Mapped[UUID] = mapped_column(unique=True, comment="Digest of its indicators: the same again is the same one")
+    publish: Mapped[bool] = mapped_column(server_default="false", comment="Whether its findings may be published")
+    status: Mapped[str] = mapped_column(server_default="new", comment="new, investigating, reported or failed")
+    report: Mapped[str] = mapped_column(server_default="", comment="The report, Markdown")
+    created_at: Mapped[datetime] = _recorded("When it was reported")
+    reported_at: Mapped[datetime | None] = mapped_column(comment="When the report was written (recorded time)")
+
+
+class IncidentItem(Base):
+    """An indicator of an incident, as given."""
+
+    __tablename__ = "incident_item"
+    __table_args__ = (
+        UniqueConstraint("incident_id", "text"),
+        {"comment": "An indicator of an incident, as given and as read"},
+    )
+
+    id: Mapped[int] = _id("Identity")
+    incident_id: Mapped[int] = mapped_column(ForeignKey("incident.id"), comment="The incident")
+    text: Mapped[str] = mapped_column(comment="As given")
+    entity_id: Mapped[int | None] = mapped_column(ForeignKey("entity.id"), comment="As read; null where it was not")
+    reason: Mapped[str] = mapped_column(server_default="", comment="Why it could not be read")
+
+
+class Query(Base):
+    """A question that left the machine."""
+
+    __tablename__ = "query"
+    __table_args__ = (
+        Index("ix_query_entity_id", "entity_id", "asked_at"),
+        {"comment": "Every question that left the machine: what was asked, of whom, why, and how it ended"},
+    )
+
+    id: Mapped[int] = _id("Identity")
+    asked_at: Mapped[datetime] = _recorded("When it was asked")
+    protocol: Mapped[str] = mapped_column(comment="rdap, whois, ...")
+    server: Mapped[str] = mapped_column(comment="Who was asked")
+    reach: Mapped[str] = mapped_column(comment="registry, registrar, third party or actor")
+    entity_id: Mapped[int] = mapped_column(ForeignKey("entity.id"), comment="What was asked about")
+    reason: Mapped[str] = mapped_column(comment="What asked, and why: watch, finding or incident, with its id")
+    outcome: Mapped[str] = mapped_column(comment="How it ended: intel.registration.Outcome")
+    document_id: Mapped[int | None] = mapped_column(ForeignKey("document.id"), comment="The answer")
+
+
+class Collection(Base):
+    """A TAXII collection that partners read."""
+
+    __tablename__ = "collection"
+    __table_args__ = ({"comment": "A TAXII 2.1 collection"},)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, comment="Its TAXII id, a UUIDv4 as the standard asks")
+    alias: Mapped[str] = mapped_column(unique=True, comment="Its name in paths and commands")
+    title: Mapped[str] = mapped_column(comment="What people call it")
+    description: Mapped[str] = mapped_column(comment="What is in it")
+    tlp_ceiling: Mapped[int] = mapped_column(SmallInteger, comment="Strictest TLP that it may hold, 0 to 4")
+    position: Mapped[int] = mapped_column(server_default="0", comment="Last position given out, under its row lock")
+    last_added: Mapped[datetime | None] = mapped_column(comment="Last date_added given out (recorded time)")
+
+
+class Publication(Base):
+    """A version of a STIX object in a collection."""
+
+    __tablename__ = "publication"
+    __table_args__ = (
+        UniqueConstraint("collection_id", "stix_id", "version"),
+        Index("ix_publication_collection_id_date_added", "collection_id", "date_added"),
+        Index("ix_publication_collection_id_type", "collection_id", "type", "position"),
+        {"comment": "A version of a STIX 2.1 object in a collection, serialised once, in the order of publication"},
+    )
+
+    collection_id: Mapped[UUID] = mapped_column(ForeignKey("collection.id"), primary_key=True, comment="Collection")
+    position: Mapped[int] = mapped_column(primary_key=True, comment="Strictly increasing, in order of commit")
+    stix_id: Mapped[str] = mapped_column(comment="STIX id, deterministic")
+    type: Mapped[str] = mapped_column(comment="STIX type")
+    version: Mapped[datetime] = mapped_column(comment="STIX modified, or created, or date_added where it has neither")
+    date_added: Mapped[datetime] = mapped_column(comment="TAXII date_added, strictly increasing (recorded time)")
+    tlp: Mapped[int] = mapped_column(SmallInteger, comment="TLP 2.0 of the object, 0 to 4")
+    finding_id: Mapped[int | None] = mapped_column(ForeignKey("finding.id"), comment="The finding that it says")
+    content: Mapped[UUID] = mapped_column(comment="Digest of the object without its modified time")
+    body: Mapped[str] = mapped_column(comment="The object as JSON, served as it is")
+
+
+class Withheld(Base):
+    """A finding that was not published, and why."""
+
+    __tablename__ = "withheld"
+    __table_args__ = ({"comment": "A finding that was not published to a collection, and why"},)
+
+    collection_id: Mapped[UUID] = mapped_column(ForeignKey("collection.id"), primary_key=True, comment="Collection")
+    finding_id: Mapped[int] = mapped_column(ForeignKey("finding.id"), primary_key=True, comment="The finding")
+    reason: Mapped[str] = mapped_column(comment="Why it was withheld")
+    decided_at: Mapped[datetime] = _recorded("When that was decided")
+
+
+class Partner(Base):
+    """Somebody who reads our collections."""
+
+    __tablename__ = "partner"
+    __table_args__ = ({"comment": "Somebody who reads our collections"},)
+
+    id: Mapped[int] = _id("Identity")
+    name: Mapped[str] = mapped_column(unique=True, comment="What we call them")
+    key_sha256: Mapped[bytes] = mapped_column(unique=True, comment="SHA-256 of their key, which is random and long")
+    collections: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid(native_uuid=True)), comment="Collections they may read")
+    active: Mapped[bool] = mapped_column(server_default="true", comment="Whether the key is accepted")
+    created_at: Mapped[datetime] = _recorded("When the key was made")
+
+
+class Disclosure(Base):
+    """Somebody looked at people's data."""
+
+    __tablename__ = "disclosure"
+    __table_args__ = ({"comment": "Each time that people's data was shown unmasked, and the reason given"},)
+
+    id: Mapped[int] = _id("Identity")
+    entity_id: Mapped[int] = mapped_column(ForeignKey("entity.id"), comment="What was looked at")
+    who: Mapped[str] = mapped_column(comment="The operating system's account")
+    reason: Mapped[str] = mapped_column(comment="The reason given")
+    at: Mapped[datetime] = _recorded("When")

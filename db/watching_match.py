@@ -1,0 +1,356 @@
+"""What the monitors ask the warehouse: candidates and hits come in as tables of one transaction, findings go out.
+
+A monitor fills `watch_candidate` with facts, `watch_hit` with the entities in them that a watch looks for, lets each
+rule's statement (db/watching_rules.py) add to `watch_match`, and stores what came together as findings. The same
+statements serve both directions: forwards over the facts of a batch, backwards over what stands in the warehouse about
+the entities of new items. Every statement is monotone in facts, or withdraws what a later fact disproves, so that the
+findings depend on what was stated, not on when it came.
+
+Raw SQL: temporary tables, lateral joins and data-modifying CTEs have no form in SQLAlchemy Core that would read
+better. Each statement has a name, and a test shows that its index is used.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+TEMPORARY: Final = """
+CREATE TEMP TABLE watch_candidate (fact_id bigint PRIMARY KEY, subject_id bigint, predicate text, object_id bigint,
+    source_id bigint, role text, event_time timestamptz) ON COMMIT DROP;
+CREATE TEMP TABLE watch_entity (id bigint PRIMARY KEY, digest uuid, kind text, value text, scope text, address inet,
+    host text) ON COMMIT DROP;
+CREATE TEMP TABLE watch_hit (entity_id bigint, watch_id bigint, item_id bigint, match text, since timestamptz,
+    after timestamptz) ON COMMIT DROP;
+CREATE TEMP TABLE watch_mention (fact_id bigint, entity_id bigint, source_id bigint, event_time timestamptz)
+    ON COMMIT DROP;
+CREATE TEMP TABLE watch_match (rule text, watch_id bigint, item_id bigint, since timestamptz, subject_id bigint,
+    other_id bigint, novelty text, event_time timestamptz, fact_id bigint, known_id bigint) ON COMMIT DROP;
+CREATE TEMP TABLE watch_chunk (id bigint PRIMARY KEY, match text, kind text, value text, scope text, network inet)
+    ON COMMIT DROP;
+CREATE TEMP TABLE watch_swept_entity (id bigint PRIMARY KEY) ON COMMIT DROP;
+CREATE TEMP TABLE watch_found (rule text, watch_id bigint, novelty uuid, item_id bigint, subject_id bigint,
+    other_id bigint, event_time timestamptz) ON COMMIT DROP;
+CREATE TEMP TABLE watch_new (watch_id bigint, rule text, novelty uuid, lapse boolean, title text, severity smallint,
+    annotations jsonb) ON COMMIT DROP;
+"""
+
+# When a fact was first so. Uses pk_fact_history.
+_FIRST: Final = "(SELECT min(h.event_time) FROM fact_history h WHERE h.fact_id = f.id AND NOT h.ended)"
+
+# The facts of a batch. Uses ix_fact_batch_id and pk_fact_history.
+BATCH_FACTS: Final = f"""
+INSERT INTO watch_candidate
+SELECT * FROM (
+    SELECT f.id, f.subject_id, f.predicate, f.object_id, f.source_id, f.qualifiers->>'role', {_FIRST} AS first
+    FROM fact f WHERE f.batch_id = :batch_id AND f.predicate = ANY(:predicates) AND f.state = 'value'
+) facts WHERE first IS NOT NULL
+ON CONFLICT DO NOTHING
+"""  # noqa: S608 - constants of this module
+
+# Facts of earlier batches that this batch's run states as of an earlier time than anybody before, and facts that had
+# only ever been ended. Uses ix_fact_history_run_id, pk_fact and pk_fact_history.
+RESTATED_FACTS: Final = f"""
+INSERT INTO watch_candidate
+SELECT f.id, f.subject_id, f.predicate, f.object_id, f.source_id, f.qualifiers->>'role', r.event_time
+FROM (SELECT fact_id, min(event_time) AS event_time FROM fact_history WHERE run_id = :run_id AND NOT ended
+      GROUP BY fact_id) r
+JOIN fact f ON f.id = r.fact_id AND f.batch_id <> :batch_id AND f.predicate = ANY(:predicates) AND f.state = 'value'
+JOIN batch b ON b.id = f.batch_id
+WHERE r.event_time = {_FIRST}
+    AND (b.run_id <> :run_id OR EXISTS (SELECT FROM fact_history e WHERE e.fact_id = f.id AND e.ended))
+ON CONFLICT DO NOTHING
+"""  # noqa: S608 - constants of this module
+
+# What sources claim of followed actors in the candidates becomes items. The earliest claim counts: an item that turns
+# out to be known earlier is looked backwards for again.
+FOLLOW: Final = """
+INSERT INTO watch_item (watch_id, match, value, network, since)
+SELECT w.id, x.match, x.value, x.network, min(c.event_time)
+FROM watch_candidate c
+JOIN watch w ON w.actor_id = c.object_id AND w.follows_actor AND w.active
+JOIN entity e ON e.id = c.subject_id
+CROSS JOIN LATERAL (VALUES ('scope', e.scope, NULL::inet), ('network', CASE WHEN masklen(e.address) =
+    CASE family(e.address) WHEN 4 THEN 32 ELSE 128 END THEN host(e.address) ELSE text(network(e.address)) END,
+    network(e.address)::inet)) x (match, value, network)
+WHERE c.predicate = 'attributed-to' AND x.value <> ''
+GROUP BY w.id, x.match, x.value, x.network
+ORDER BY w.id, x.match, x.value
+ON CONFLICT (watch_id, match, value) DO UPDATE SET since = excluded.since, swept = '{}'
+WHERE watch_item.since > excluded.since
+"""
+
+# All that is claimed of the actor of one watch. Uses ix_fact_object_id and pk_fact_history.
+CLAIMS: Final = f"""
+INSERT INTO watch_candidate
+SELECT * FROM (
+    SELECT f.id, f.subject_id, f.predicate, f.object_id, f.source_id, NULL, {_FIRST} AS first
+    FROM watch w JOIN fact f ON f.object_id = w.actor_id
+    WHERE w.id = :watch_id AND f.predicate = 'attributed-to' AND f.state = 'value'
+) facts WHERE first IS NOT NULL
+ON CONFLICT DO NOTHING
+"""  # noqa: S608 - constants of this module
+
+# Facts that name a registrant which the candidates name too. Uses ix_fact_object_id.
+SAME_REGISTRANT: Final = f"""
+INSERT INTO watch_candidate
+SELECT * FROM (
+    SELECT f.id, f.subject_id, f.predicate, f.object_id, f.source_id, f.qualifiers->>'role', {_FIRST} AS first
+    FROM (SELECT DISTINCT object_id FROM watch_candidate WHERE predicate = 'registered-by') c
+    JOIN fact f ON f.object_id = c.object_id AND f.predicate = 'registered-by' AND f.state = 'value'
+) facts WHERE first IS NOT NULL
+ON CONFLICT DO NOTHING
+"""  # noqa: S608 - constants of this module
+
+# The keys of the candidates' certificates, and all certificates with them. Uses ix_fact_object_id and
+# ix_fact_subject_id_predicate_object_id.
+SAME_KEY: Final = f"""
+INSERT INTO watch_candidate
+SELECT * FROM (
+    SELECT f.id, f.subject_id, f.predicate, f.object_id, f.source_id, NULL, {_FIRST} AS first
+    FROM (
+        SELECT object_id AS key_id FROM watch_candidate WHERE predicate = 'has-key'
+        UNION
+        SELECT k.object_id FROM (SELECT DISTINCT subject_id FROM watch_candidate WHERE predicate = 'names') c
+        JOIN fact k ON k.subject_id = c.subject_id AND k.predicate = 'has-key' AND k.state = 'value'
+    ) keys
+    JOIN fact f ON f.object_id = keys.key_id AND f.predicate = 'has-key' AND f.state = 'value'
+) facts WHERE first IS NOT NULL
+ON CONFLICT DO NOTHING
+"""  # noqa: S608 - constants of this module
+
+# All names of the candidates' certificates. Uses ix_fact_subject_id_predicate_object_id.
+CERTIFICATE_NAMES: Final = f"""
+INSERT INTO watch_candidate
+SELECT * FROM (
+    SELECT f.id, f.subject_id, f.predicate, f.object_id, f.source_id, NULL, {_FIRST} AS first
+    FROM (SELECT DISTINCT subject_id FROM watch_candidate WHERE predicate IN ('names', 'has-key')) c
+    JOIN fact f ON f.subject_id = c.subject_id AND f.predicate = 'names' AND f.state = 'value'
+) facts WHERE first IS NOT NULL
+ON CONFLICT DO NOTHING
+"""  # noqa: S608 - constants of this module
+
+# The entities that the candidates speak of, with the host that a name stands on. Uses pk_entity.
+ENTITIES: Final = r"""
+INSERT INTO watch_entity
+SELECT e.id, e.digest, e.kind, e.value, e.scope, e.address, CASE
+    WHEN e.scope = '' THEN ''
+    WHEN e.kind = 'email' THEN substring(e.value FROM '[^@]*$')
+    WHEN e.kind = 'endpoint' THEN split_part(e.value, ':', 1)
+    WHEN e.kind = 'url' THEN split_part(regexp_replace(split_part(split_part(split_part(
+        substring(e.value FROM position('//' IN e.value) + 2), '/', 1), '?', 1), '#', 1), '^.*@', ''), ':', 1)
+    ELSE e.value END
+FROM (SELECT subject_id AS id FROM watch_candidate UNION SELECT object_id FROM watch_candidate) c
+JOIN entity e ON e.id = c.id
+"""
+
+# Which of them a watch looks for. Equality joins only: a name is looked up under each of its parents, an address in
+# each width of network that is watched, so that 100,000 entities meet 100,000 items in one pass over each.
+HITS: Final = """
+WITH item AS MATERIALIZED (
+    SELECT i.id, i.watch_id, i.match, i.kind, i.value, i.network, i.since,
+        date_trunc('day', i.since, 'UTC') + interval '24 hours' AS after
+    FROM watch_item i JOIN watch w ON w.id = i.watch_id AND w.active
+), width AS (
+    SELECT DISTINCT family(network) AS family, masklen(network) AS bits FROM item WHERE match = 'network'
+), parent AS (
+    SELECT e.id, array_to_string(label[n:], '.') AS name
+    FROM (SELECT id, string_to_array(host, '.') AS label FROM watch_entity WHERE host <> ''
+          AND EXISTS (SELECT FROM item WHERE match = 'subtree')) e
+    CROSS JOIN LATERAL generate_series(1, least(cardinality(label), 127)) n
+)
+INSERT INTO watch_hit
+SELECT e.id, i.watch_id, i.id, i.match, i.since, i.after
+FROM watch_entity e
+JOIN item i ON i.match = 'entity' AND i.value = e.value
+    AND i.kind = CASE e.kind WHEN 'name-server' THEN 'domain' ELSE e.kind END
+UNION ALL
+SELECT e.id, i.watch_id, i.id, i.match, i.since, i.after
+FROM watch_entity e JOIN item i ON i.match = 'scope' AND i.value = e.scope WHERE e.scope <> ''
+UNION ALL
+SELECT p.id, i.watch_id, i.id, i.match, i.since, i.after
+FROM parent p JOIN item i ON i.match = 'subtree' AND i.value = p.name
+UNION ALL
+SELECT a.id, i.watch_id, i.id, i.match, i.since, i.after
+FROM (SELECT e.id, network(set_masklen(e.address, width.bits))::inet AS network
+      FROM watch_entity e JOIN width ON width.family = family(e.address) AND width.bits <= masklen(e.address)
+      WHERE e.address IS NOT NULL) a
+JOIN item i ON i.match = 'network' AND i.network = a.network
+"""
+
+# Items that this monitor has not looked backwards for, locked until they are marked: nobody moves their `since` in
+# between. The oldest first, so that a flood of new ones cannot starve them.
+TAKE_CHUNK: Final = """
+INSERT INTO watch_chunk
+SELECT i.id, i.match, i.kind, i.value, '', i.network
+FROM watch_item i JOIN watch w ON w.id = i.watch_id AND w.active
+WHERE NOT i.swept @> ARRAY[:mark]
+ORDER BY i.id LIMIT :size
+FOR UPDATE OF i
+"""
+
+# Entities that the chunk looks for exactly. Uses uq_entity_digest.
+SWEEP_ENTITY: Final = r"""
+INSERT INTO watch_swept_entity
+SELECT e.id FROM watch_chunk c
+CROSS JOIN LATERAL unnest(CASE c.kind WHEN 'domain' THEN ARRAY['domain', 'name-server'] ELSE ARRAY[c.kind] END) k (kind)
+JOIN entity e ON e.digest = encode(substr(sha256(
+    convert_to(k.kind, 'UTF8') || '\x00'::bytea || convert_to(c.value, 'UTF8')), 1, 16), 'hex')::uuid
+WHERE c.match = 'entity'
+ON CONFLICT DO NOTHING
+"""
+
+# Entities on the chunk's registrable domains. Uses ix_entity_scope.
+SWEEP_SCOPE: Final = """
+INSERT INTO watch_swept_entity
+SELECT e.id FROM (SELECT DISTINCT scope FROM watch_chunk WHERE scope <> '') c
+JOIN entity e ON e.scope = c.scope AND e.scope <> ''
+ON CONFLICT DO NOTHING
+"""
+
+# Entities on the chunk's networks: an index range, from the network's first address to its last. Uses
+# ix_entity_address.
+SWEEP_NETWORK: Final = """
+INSERT INTO watch_swept_entity
+SELECT e.id FROM (SELECT DISTINCT network FROM watch_chunk WHERE match = 'network') c
+JOIN entity e ON e.address IS NOT NULL AND e.address >= c.network
+    AND e.address <= set_masklen(broadcast(c.network), CASE family(c.network) WHEN 4 THEN 32 ELSE 128 END)
+    AND e.address <<= c.network
+ON CONFLICT DO NOTHING
+"""
+
+# All that is stated about them. Uses ix_fact_subject_id_predicate_object_id and ix_fact_object_id.
+SWEPT_FACTS: Final = f"""
+INSERT INTO watch_candidate
+SELECT * FROM (
+    SELECT f.id, f.subject_id, f.predicate, f.object_id, f.source_id, f.qualifiers->>'role', {_FIRST} AS first
+    FROM watch_swept_entity s JOIN fact f ON f.subject_id = s.id
+    WHERE f.predicate = ANY(:predicates) AND f.state = 'value'
+    UNION ALL
+    SELECT f.id, f.subject_id, f.predicate, f.object_id, f.source_id, f.qualifiers->>'role', {_FIRST} AS first
+    FROM watch_swept_entity s JOIN fact f ON f.object_id = s.id
+    WHERE f.predicate = ANY(:predicates) AND f.state = 'value'
+) facts WHERE first IS NOT NULL
+ON CONFLICT DO NOTHING
+"""  # noqa: S608 - constants of this module
+
+MARK_CHUNK: Final = """
+UPDATE watch_item SET swept = array_append(swept, :mark) FROM watch_chunk c WHERE watch_item.id = c.id
+"""
+
+# What the rules found, once per watch, rule and novelty. An item without `since`, or known longest, is the one named.
+COLLAPSE: Final = """
+INSERT INTO watch_found
+SELECT DISTINCT ON (m.watch_id, m.rule, m.novelty) m.rule, m.watch_id,
+    encode(substr(sha256(convert_to(m.novelty, 'UTF8')), 1, 16), 'hex')::uuid, m.item_id, m.subject_id, m.other_id,
+    min(m.event_time) OVER (PARTITION BY m.watch_id, m.rule, m.novelty)
+FROM watch_match m JOIN watch w ON w.id = m.watch_id
+WHERE w.rules && ARRAY['*', m.rule]
+ORDER BY m.watch_id, m.rule, m.novelty, m.since NULLS FIRST, m.item_id, m.other_id
+"""
+
+# Those that are not findings yet, with what their titles and annotations need.
+NEW_FINDINGS: Final = """
+SELECT g.watch_id, g.rule, g.novelty, s.kind, s.value, s.scope, host(s.address), o.kind, o.value, o.scope,
+    host(o.address), i.match, i.kind, i.value
+FROM watch_found g
+JOIN entity s ON s.id = g.subject_id
+LEFT JOIN entity o ON o.id = g.other_id
+JOIN watch_item i ON i.id = g.item_id
+WHERE NOT EXISTS (SELECT FROM finding n WHERE (n.watch_id, n.rule, n.novelty) = (g.watch_id, g.rule, g.novelty))
+ORDER BY g.watch_id, g.rule, g.novelty
+"""
+
+INSERT_FINDINGS: Final = """
+INSERT INTO finding (watch_id, rule, subject_id, item_id, novelty, lapse, title, severity, annotations, event_time)
+SELECT g.watch_id, g.rule, g.subject_id, g.item_id, g.novelty, n.lapse, n.title, n.severity, n.annotations, g.event_time
+FROM watch_new n JOIN watch_found g USING (watch_id, rule, novelty)
+ORDER BY g.watch_id, g.rule, g.novelty
+ON CONFLICT (watch_id, rule, novelty) DO NOTHING
+"""
+
+# A finding that is found again: it may be older than was known, its item may be another, and what was withdrawn when
+# its facts went is back. Uses uq_finding_watch_id_rule_novelty.
+REFRESH_FINDINGS: Final = """
+UPDATE finding n SET event_time = least(n.event_time, g.event_time), item_id = coalesce(n.item_id, g.item_id),
+    status = CASE n.status WHEN 'withdrawn' THEN 'open' ELSE n.status END,
+    status_reason = CASE n.status WHEN 'withdrawn' THEN 'stated again' ELSE n.status_reason END,
+    changed_at = clock_timestamp()
+FROM watch_found g
+WHERE (n.watch_id, n.rule, n.novelty) = (g.watch_id, g.rule, g.novelty)
+    AND (n.event_time > g.event_time OR n.item_id IS NULL OR n.status = 'withdrawn')
+"""
+
+# The facts that made it. A finding that gains evidence has changed: its TLP may be stricter now.
+INSERT_EVIDENCE: Final = """
+WITH evidence AS (
+    SELECT m.watch_id, m.rule, encode(substr(sha256(convert_to(m.novelty, 'UTF8')), 1, 16), 'hex')::uuid AS novelty,
+        m.fact_id, m.known_id FROM watch_match m
+), written AS (
+    INSERT INTO finding_fact (finding_id, fact_id, role)
+    SELECT n.id, x.fact_id, min(x.role) FILTER (WHERE x.role = 'new') FROM evidence v
+    JOIN finding n USING (watch_id, rule, novelty)
+    CROSS JOIN LATERAL (VALUES (v.fact_id, 'new')) x (fact_id, role)
+    GROUP BY n.id, x.fact_id
+    ORDER BY n.id, x.fact_id
+    ON CONFLICT (finding_id, fact_id) DO UPDATE SET role = 'new' WHERE finding_fact.role <> 'new'
+    RETURNING finding_id
+), known AS (
+    INSERT INTO finding_fact (finding_id, fact_id, role)
+    SELECT DISTINCT n.id, v.known_id, 'known' FROM evidence v JOIN finding n USING (watch_id, rule, novelty)
+    WHERE v.known_id IS NOT NULL
+        AND NOT EXISTS (SELECT FROM evidence o WHERE (o.watch_id, o.rule, o.novelty, o.fact_id)
+                        = (v.watch_id, v.rule, v.novelty, v.known_id))
+    ORDER BY n.id, v.known_id
+    ON CONFLICT DO NOTHING
+    RETURNING finding_id
+)
+UPDATE finding SET changed_at = clock_timestamp()
+WHERE id IN (SELECT finding_id FROM written UNION SELECT finding_id FROM known) AND found_at < now()
+"""
+
+# What a followed item rests on: the earliest claims. Uses ix_entity_scope, ix_entity_address and
+# ix_fact_subject_id_predicate_object_id.
+KNOWN_CLAIMS: Final = """
+WITH item AS MATERIALIZED (
+    SELECT DISTINCT i.id, i.match, i.value, i.network, w.actor_id
+    FROM watch_new n JOIN watch_found g USING (watch_id, rule, novelty)
+    JOIN watch w ON w.id = g.watch_id AND w.follows_actor
+    JOIN watch_item i ON i.id = g.item_id AND i.since IS NOT NULL
+), claim AS MATERIALIZED (
+    SELECT i.id AS item_id, c.fact_id FROM item i
+    CROSS JOIN LATERAL (
+        SELECT f.id AS fact_id FROM entity e JOIN fact f ON f.subject_id = e.id AND f.predicate = 'attributed-to'
+            AND f.object_id = i.actor_id
+        WHERE CASE i.match WHEN 'scope' THEN e.scope = i.value ELSE false END
+        ORDER BY f.id LIMIT 3
+    ) c WHERE i.match = 'scope'
+    UNION ALL
+    SELECT i.id, c.fact_id FROM item i
+    CROSS JOIN LATERAL (
+        SELECT f.id AS fact_id FROM entity e JOIN fact f ON f.subject_id = e.id AND f.predicate = 'attributed-to'
+            AND f.object_id = i.actor_id
+        WHERE e.address = i.network
+        ORDER BY f.id LIMIT 3
+    ) c WHERE i.match = 'network'
+)
+INSERT INTO finding_fact (finding_id, fact_id, role)
+SELECT DISTINCT f.id, claim.fact_id, 'known'
+FROM watch_new n JOIN finding f USING (watch_id, rule, novelty) JOIN claim ON claim.item_id = f.item_id
+ON CONFLICT DO NOTHING
+"""
+
+# A finding rests on facts that are later than the day its item was known from. Where the facts turn out to be older,
+# nothing is left of it. Uses ix_finding_fact_fact_id and pk_fact_history.
+WITHDRAW_KNOWN: Final = """
+UPDATE finding n SET status = 'withdrawn', status_reason = 'stated as of a day on which it was known already',
+    changed_at = clock_timestamp()
+WHERE n.status IN ('open', 'acknowledged')
+    AND n.id IN (SELECT ff.finding_id FROM watch_candidate c JOIN fact f ON f.id = c.fact_id
+                     AND f.batch_id <> :batch_id
+                 JOIN finding_fact ff ON ff.fact_id = c.fact_id AND ff.role = 'new')
+    AND NOT EXISTS (
+        SELECT FROM finding_fact ff LEFT JOIN watch_item i ON i.id = n.item_id
+        WHERE ff.finding_id = n.id AND ff.role = 'new' AND (i.since IS NULL OR
+            (SELECT min(h.event_time) FROM fact_history h WHERE h.fact_id = ff.fact_id AND NOT h.ended)
+            >= date_trunc('day', i.since, 'UTC') + interval '24 hours'))
+"""

@@ -1,0 +1,27 @@
+"""Who we are: configs/organisation.yaml. What makes a threat targeted is that it touches these."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from intel.config.read import Strict, check, read_yaml
+
+
+class Organisation(Strict):
+    """Ourselves."""
+
+    name: str = ""
+    sector: str = ""
+    contact: str = ""
+    """An e-mail address or https URL, sent in User-Agent to those who ask for one (CT logs)."""
+    domains: tuple[str, ...] = ()
+    brands: tuple[str, ...] = ()
+    networks: tuple[str, ...] = ()
+    expected_certificates: tuple[str, ...] = ()
+    """SHA-256 of certificates or of public keys that we know to be ours."""
+
+
+def read_organisation(configs: Path) -> Organisation:
+    """configs/organisation.yaml. Raises ConfigError where it is wrong."""
+    path = configs / "organisation.yaml"
+    return check(path, Organisation, read_yaml(path) or {})

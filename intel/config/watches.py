@@ -1,0 +1,42 @@
+"""Watches: what an analyst wants to know about, one file each in configs/watches/."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from intel.config.read import Strict, check, read_yaml
+
+
+class WatchedItem(Strict):
+    """One thing to look for. Give exactly one of the fields besides `since`."""
+
+    entity: str | None = None
+    """An exact entity, its kind told by its form, or written `kind:value`."""
+    domain: str | None = None
+    """A registrable domain and all below it."""
+    network: str | None = None
+    certificate: str | None = None
+    """SHA-256 of the certificate's DER."""
+    key: str | None = None
+    """SHA-256 of the public key's SubjectPublicKeyInfo."""
+    since: str | None = None
+
+
+class WatchFile(Strict):
+    """A watch, as its file says."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
+    reason: str = ""
+    actor: str | None = None
+    """The actor's id, as its naming authority calls it (`maltrail:apt_example`)."""
+    follow_actor: bool = False
+    """Whether everything that sources claim of the actor is watched, besides the items."""
+    rules: tuple[str, ...] = ("*",)
+    items: tuple[WatchedItem, ...] = ()
+
+
+def read_watches(configs: Path) -> list[WatchFile]:
+    """All watch files, in the order of their names."""
+    return [check(path, WatchFile, read_yaml(path)) for path in sorted((configs / "watches").glob("*.yaml"))]
