@@ -1,0 +1,260 @@
+"""The invented world: an actor, its infrastructure, what sources say of it, and how that changes over four days.
+
+Names and addresses are reserved ones (RFC 2606, RFC 5737). The same moment always gives the same documents.
+
+The story: on Monday sources name a few hosts of "Grey Heron". On Wednesday it registers a new domain without hiding the
+registrant, points it to an address that it has used before, and takes a certificate for it with the key of an older
+one. On Friday the registrant is hidden. An analyst who watches from Monday on sees all three lapses.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from lab.certificates import Authority, Order, key_from_seed
+from lab.registration import Person, Record, Registry
+
+MONDAY: Final = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+WEDNESDAY: Final = MONDAY + timedelta(days=2)
+FRIDAY: Final = MONDAY + timedelta(days=4)
+
+ACTOR: Final = "maltrail:apt_greyheron"
+KNOWN_DOMAIN: Final = "harbour-login.example"
+KNOWN_ADDRESS: Final = "203.0.113.10"
+NEW_DOMAIN: Final = "harbour-portal.example"
+_NAMESPACE: Final = uuid.UUID("6f0f3a52-6a54-4a53-9c7f-0d9f5a3f8f11")
+
+_NOISE: Final = tuple(f"parcel-{number:03d}.example" for number in range(120))
+
+
+def documents(at: datetime) -> dict[str, tuple[bytes, str]]:
+    """Path -> (body, media type) of every feed at this moment."""
+    found: dict[str, tuple[bytes, str]] = {
+        "lists/phishing.txt": (_phishing_list(at), "text/plain"),
+        "csv/urls.csv": (_url_table(at), "text/csv"),
+        "json/new-domains.json": (_new_domains(at), "application/json"),
+        "trails/apt_greyheron.txt": (_trail(at), "text/plain"),
+        "galaxy/threat-actor.json": (_galaxy(), "application/json"),
+        "stix/report.json": (_bundle(at), "application/json"),
+    }
+    events = _misp_events(at)
+    manifest = {one["uuid"]: {"info": one["info"], "timestamp": one["timestamp"]} for one in events}
+    found["misp/manifest.json"] = (_json(manifest), "application/json")
+    for one in events:
+        found[f"misp/{one['uuid']}.json"] = (_json({"Event": one}), "application/json")
+    return found
+
+
+def taxii_objects(at: datetime) -> list[tuple[datetime, dict[str, Any]]]:
+    """What the upstream TAXII server holds: (date added, object)."""
+    held = [
+        (
+            MONDAY - timedelta(hours=3),
+            indicator(f"[ipv4-addr:value = '{KNOWN_ADDRESS}']", MONDAY, "command and control"),
+        )
+    ]
+    if at >= WEDNESDAY:
+        url = f"https://files.{KNOWN_DOMAIN}/invoice.zip"
+        held.append((WEDNESDAY - timedelta(hours=1), indicator(f"[url:value = '{url}']", WEDNESDAY, "payload")))
+    return held
+
+
+def registry() -> Registry:
+    """Who registered what, and how that is shown from when."""
+    operator = Person(name="Invented Operator", organisation="", email="ops@heron-mail.example")
+    exposed = Record(
+        created=WEDNESDAY - timedelta(hours=6),
+        updated=WEDNESDAY - timedelta(hours=6),
+        expires=WEDNESDAY + timedelta(days=365),
+        registrant=operator,
+        name_servers=("ns1.quiet-dns.example", "ns2.quiet-dns.example"),
+    )
+    first = replace(
+        exposed, created=MONDAY - timedelta(days=90), updated=MONDAY - timedelta(days=90), privacy="declared"
+    )
+    hidden = replace(exposed, privacy="declared", updated=FRIDAY - timedelta(hours=2))
+    return Registry(
+        versions={
+            KNOWN_DOMAIN: ((first.created, first),),
+            NEW_DOMAIN: ((exposed.created, exposed), (FRIDAY - timedelta(hours=2), hidden)),
+        },
+        now=MONDAY,
+    )
+
+
+def certificates(at: datetime) -> list[bytes]:
+    """What the CT log holds, in order: other people's certificates, and those of the actor, which share a key."""
+    authority = Authority("Lab Authority")
+    heron = key_from_seed("grey heron's server")
+    others = [
+        authority.issue(
+            Order(names=(name, f"www.{name}"), key=key_from_seed(name), not_before=MONDAY - timedelta(days=9))
+        )
+        for name in _NOISE[:40]
+    ]
+    known = authority.issue(Order(names=(KNOWN_DOMAIN,), key=heron, not_before=MONDAY - timedelta(days=80)))
+    held = [*others[:25], known, *others[25:]]
+    if at >= WEDNESDAY:
+        names = (NEW_DOMAIN, f"mail.{NEW_DOMAIN}")
+        held.append(authority.issue(Order(names=names, key=heron, not_before=WEDNESDAY - timedelta(hours=4))))
+    return held
+
+
+def indicator(pattern: str, at: datetime, name: str) -> dict[str, Any]:
+    """A STIX 2.1 indicator with a deterministic id."""
+    stamp = at.strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    return {
+        "type": "indicator",
+        "spec_version": "2.1",
+        "id": f"indicator--{uuid.uuid5(_NAMESPACE, pattern)}",
+        "created": stamp,
+        "modified": stamp,
+        "name": name,
+        "indicator_types": ["malicious-activity"],
+        "pattern": pattern,
+        "pattern_type": "stix",
+        "valid_from": stamp,
+        "confidence": 70,
+    }
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, indent=1, sort_keys=True).encode()
+
+
+def _phishing_list(at: datetime) -> bytes:
+    gone = 10 if at >= WEDNESDAY else 0
+    lines = ["# Invented phishing domains, the whole list each time", *_NOISE[gone:80]]
+    if at >= WEDNESDAY:
+        lines.append(f"account.{KNOWN_DOMAIN}")
+    return "\n".join([*lines, ""]).encode()
+
+
+def _url_table(at: datetime) -> bytes:
+    rows = ["date,type,indicator,tag,reference"]
+    for number, name in enumerate(_NOISE[:30]):
+        day = MONDAY - timedelta(hours=number)
+        rows.append(
+            f"{day:%Y-%m-%d %H:%M:%S},url,hxxps://{name.replace('.', '[.]')}/track/{number},phishing,https://posts.example/{number}"
+        )
+    rows.append(f"{MONDAY:%Y-%m-%d %H:%M:%S},domain,not a domain at all,phishing,https://posts.example/broken")
+    if at >= WEDNESDAY:
+        rows.append(f"{WEDNESDAY:%Y-%m-%d %H:%M:%S},ip,{KNOWN_ADDRESS},c2,https://posts.example/heron")
+    return "\n".join([*rows, ""]).encode()
+
+
+def _new_domains(at: datetime) -> bytes:
+    rows = [
+        {
+            "domain": name,
+            "created": f"{MONDAY - timedelta(days=1):%Y-%m-%d}",
+            "registrar": "Example Registrar Ltd",
+            "ip": f"198.51.100.{number}",
+        }
+        for number, name in enumerate(_NOISE[80:110], start=1)
+    ]
+    if at >= WEDNESDAY:
+        rows.append(
+            {
+                "domain": NEW_DOMAIN,
+                "created": f"{WEDNESDAY:%Y-%m-%d}",
+                "registrar": "Example Registrar Ltd",
+                "ip": KNOWN_ADDRESS,
+            }
+        )
+    return _json(rows)
+
+
+def _trail(at: datetime) -> bytes:
+    lines = [
+        "# Copyright: nobody; this trail is invented",
+        "",
+        "# Aliases: gh-7",
+        "",
+        "# Reference: https://reports.example/grey-heron-2026",
+        "",
+        KNOWN_DOMAIN,
+        f"cdn.{KNOWN_DOMAIN}",
+        KNOWN_ADDRESS,
+        "198.51.100.77:8443",
+        "heron.dynamic-dns.example",
+    ]
+    if at >= FRIDAY:
+        lines += ["", "# Reference: https://reports.example/grey-heron-again", "", NEW_DOMAIN]
+    return "\n".join([*lines, ""]).encode()
+
+
+def _galaxy() -> bytes:
+    def cluster(name: str, aliases: list[str]) -> dict[str, Any]:
+        return {
+            "uuid": str(uuid.uuid5(_NAMESPACE, name)),
+            "value": name,
+            "description": f"{name} is invented.",
+            "meta": {"synonyms": aliases, "refs": ["https://reports.example/"]},
+        }
+
+    # Two actors share the alias GH-7 and stay two.
+    clusters = [cluster("Grey Heron", ["GH-7", "Ardea"]), cluster("Paper Crane", ["GH-7"])]
+    return _json(
+        {
+            "name": "Invented actors",
+            "type": "threat-actor",
+            "uuid": str(uuid.uuid5(_NAMESPACE, "galaxy")),
+            "values": clusters,
+            "version": 1,
+        }
+    )
+
+
+def _bundle(at: datetime) -> bytes:
+    objects = [indicator(f"[domain-name:value = '{KNOWN_DOMAIN}']", MONDAY, "phishing host")]
+    if at >= WEDNESDAY:
+        digest = hashlib.sha256(b"invoice.zip").hexdigest()
+        objects.append(indicator(f"[file:hashes.'SHA-256' = '{digest}']", WEDNESDAY, "payload"))
+    return _json({"type": "bundle", "id": f"bundle--{uuid.uuid5(_NAMESPACE, 'report')}", "objects": objects})
+
+
+def _misp_events(at: datetime) -> list[dict[str, Any]]:
+    def event(name: str, when: datetime, attributes: list[tuple[str, str]]) -> dict[str, Any]:
+        return {
+            "uuid": str(uuid.uuid5(_NAMESPACE, f"event {name}")),
+            "info": name,
+            "date": f"{when:%Y-%m-%d}",
+            "timestamp": str(int(when.timestamp())),
+            "Tag": [{"name": "tlp:green"}],
+            "Attribute": [
+                {
+                    "uuid": str(uuid.uuid5(_NAMESPACE, f"{name} {kind} {value}")),
+                    "type": kind,
+                    "value": value,
+                    "to_ids": True,
+                    "timestamp": str(int(when.timestamp())),
+                }
+                for kind, value in attributes
+            ],
+        }
+
+    held = [event("Parcel phishing", MONDAY, [("domain", name) for name in _NOISE[30:36]])]
+    if at >= WEDNESDAY:
+        held.append(
+            event(
+                "Heron at it again",
+                WEDNESDAY,
+                [("ip-dst|port", f"{KNOWN_ADDRESS}|8443"), ("domain", f"mx.{KNOWN_DOMAIN}")],
+            )
+        )
+    return held
+
+
+class InventedWorld:
+    """The documents as `lab.feeds.feeds_app` wants them."""
+
+    def documents(self, at: datetime) -> Mapping[str, tuple[bytes, str]]:
+        """Path -> (body, media type) at this moment."""
+        return documents(at)

@@ -1,0 +1,62 @@
+"""A run from its beginning to its end: the lock, the row, and what is written when it fails."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Engine
+
+from db import runs, staging
+from db.rows import driver
+from intel.config.sources import Source, read_sources
+from intel.errors import ConfigError, LapsewatchError
+from intel.settings import settings
+from tasks.records import Run
+
+log = logging.getLogger(__name__)
+
+
+def find_source(name: str) -> Source:
+    """The entry of source `name` in configs/sources/. Raises ConfigError where there is none."""
+    sources = read_sources(settings().configs)
+    if name not in sources:
+        near = ", ".join(sorted(other for other in sources if other[:3] == name[:3])[:5])
+        hint = f"; did you mean {near}?" if near else "; `lapsewatch sources` lists them"
+        raise ConfigError(f"couldn't collect {name}: there is no such source in configs/sources{hint}")
+    return sources[name]
+
+
+@contextmanager
+def open_run(engine: Engine, source: Source, *, flow_run: str = "") -> Iterator[Run]:
+    """A run of `source`, alone on it for as long as the block lasts.
+
+    An error in the block closes the run as `failed` with the error's message, drops what was staged, and goes on up;
+    the cursor has not moved. Raises BusyError where another process collects from the source.
+    """
+    with runs.exclusive(engine, f"source:{source.name}"):
+        with engine.begin() as connection:
+            source_id = runs.ensure_source(connection, **source.row())
+            run_id = runs.begin(connection, source_id, flow_run=flow_run)
+        with engine.begin() as connection:
+            staging.sweep(driver(connection))
+        try:
+            yield Run(source=source.name, source_id=source_id, run_id=run_id)
+        except BaseException as error:
+            _fail(engine, run_id, error)
+            raise
+        with engine.begin() as connection:
+            runs.finish_if_running(connection, run_id)
+
+
+def _fail(engine: Engine, run_id: int, error: BaseException) -> None:
+    """Say on the run what went wrong; where even that fails, the next run finds it `running` and says `interrupted`."""
+    known = isinstance(error, LapsewatchError)
+    message = str(error) if known else f"{type(error).__name__}: a fault of Lapsewatch; see the log of the flow run"
+    try:
+        with engine.begin() as connection:
+            runs.finish(connection, run_id, outcome="failed", error=message)
+            staging.sweep(driver(connection), run_id)
+    except Exception:
+        log.exception("couldn't close run %s; the next run of its source closes it", run_id)
