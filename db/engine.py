@@ -35,7 +35,7 @@ def open_engine(url: str | URL, *, pooled: bool = False) -> Engine:
     engine = create_engine(
         psycopg_url(url) if isinstance(url, str) else url,
         connect_args={"application_name": _APPLICATION, "connect_timeout": 10, "keepalives_idle": 30},
-        **extra,  # type: ignore[arg-type]  # create_engine's keywords are not typed apart
+        **extra,
     )
 
     @event.listens_for(engine, "connect")

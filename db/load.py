@@ -152,8 +152,9 @@ WHERE (link.seen, link.sources, link.facts) IS DISTINCT FROM (excluded.seen, exc
 
 # How many facts of the source stand, and how many of them this snapshot states. Uses ix_fact_standing.
 COUNT_STANDING: Final = """
-SELECT count(*), count(*) FILTER (WHERE EXISTS (SELECT FROM load_seen s WHERE s.fact_id = f.id))
-FROM fact f WHERE f.source_id = :source_id AND f.standing
+SELECT count(*), count(s.fact_id)
+FROM fact f LEFT JOIN (SELECT DISTINCT fact_id FROM load_seen) s ON s.fact_id = f.id
+WHERE f.source_id = :source_id AND f.standing
 """
 
 # What a snapshot no longer states has ended, and was last seen in the snapshot before. Uses ix_fact_standing.
@@ -253,6 +254,16 @@ def load(connection: Connection, batch: Batch) -> Loaded:
         last=batch.last,
         alarm=alarm,
     )
+
+
+def rebuild_links(connection: Connection) -> int:
+    """Merge every link again from its facts; those that no fact states any more go. Returns how many there are."""
+    connection.exec_driver_sql(TEMPORARY)
+    connection.exec_driver_sql(
+        "INSERT INTO load_link SELECT DISTINCT subject_id, predicate, object_id FROM fact WHERE object_id IS NOT NULL"
+    )
+    connection.exec_driver_sql("TRUNCATE link")
+    return connection.exec_driver_sql(MERGE_LINKS).rowcount
 
 
 def _chunk(connection: Connection, batch: Batch, batch_id: int, *, fact: str, entity: str) -> tuple[int, int, int, int]:

@@ -45,7 +45,9 @@ def create_partner(connection: Connection, name: str, collections: Sequence[str]
     if not name.strip():
         raise ConfigError("couldn't create a partner: the name is empty; give one")
     if connection.execute(select(Partner.id).where(Partner.name == name)).first() is not None:
-        raise ConfigError(f"couldn't create partner {name}: there is one already; renew the key, or choose another name")
+        raise ConfigError(
+            f"couldn't create partner {name}: there is one already; renew the key, or choose another name"
+        )
     ids = _collection_ids(connection, name, collections)
     key = secrets.token_urlsafe(_KEY_BYTES)
     connection.execute(insert(Partner).values(name=name, key_sha256=key_digest(key), collections=ids))
@@ -97,7 +99,9 @@ def _unknown(name: str) -> ConfigError:
 
 
 def _collection_ids(connection: Connection, name: str, aliases: Sequence[str]) -> list[UUID]:
-    rows = connection.execute(select(Collection.alias, Collection.id).where(Collection.alias == func.any(list(aliases))))
+    rows = connection.execute(
+        select(Collection.alias, Collection.id).where(Collection.alias == func.any(list(aliases)))
+    )
     found = {row.alias: row.id for row in rows}
     missing = [alias for alias in aliases if alias not in found]
     if missing:

@@ -82,7 +82,7 @@ def last_versions(connection: Connection, collection_id: UUID, stix_ids: Iterabl
         .where(Publication.collection_id == collection_id, Publication.stix_id == func.any(wanted))
         .order_by(Publication.stix_id, Publication.version.desc())
     )
-    return {row.stix_id: Standing(**row._mapping) for row in rows}  # noqa: SLF001 - SQLAlchemy's public name for it
+    return {row["stix_id"]: Standing(**row) for row in rows.mappings()}
 
 
 def append(connection: Connection, collection_id: UUID, versions: Sequence[Version]) -> None:
@@ -98,17 +98,17 @@ def append(connection: Connection, collection_id: UUID, versions: Sequence[Versi
             Collection.id == collection_id
         )
     ).one()
-    added = floor(held.now.astimezone(UTC))
-    if held.last_added is not None and held.last_added >= added:
-        added = held.last_added + MILLISECOND
+    before = floor(held.now.astimezone(UTC)) - MILLISECOND
+    if held.last_added is not None:
+        before = max(before, held.last_added)
     rows = [
         {
             "collection_id": collection_id,
             "position": held.position + number,
             "stix_id": version.stix_id,
             "type": version.type,
-            "version": version.version or added + number * MILLISECOND,
-            "date_added": added + number * MILLISECOND,
+            "version": version.version or before + number * MILLISECOND,
+            "date_added": before + number * MILLISECOND,
             "tlp": version.tlp,
             "finding_id": version.finding_id,
             "content": version.content,
@@ -149,3 +149,14 @@ def set_withheld(connection: Connection, collection_id: UUID, decisions: Mapping
         connection.execute(
             delete(Withheld).where(Withheld.collection_id == collection_id, Withheld.finding_id == func.any(freed))
         )
+
+
+def withheld_reasons(connection: Connection, collection_id: UUID) -> dict[str, int]:
+    """How many findings are withheld from a collection now, by reason."""
+    rows = connection.execute(
+        select(Withheld.reason, func.count())
+        .where(Withheld.collection_id == collection_id)
+        .group_by(Withheld.reason)
+        .order_by(Withheld.reason)
+    )
+    return {row[0]: int(row[1]) for row in rows}

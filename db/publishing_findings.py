@@ -41,7 +41,7 @@ SELECT f.id, f.watch_id, f.rule, f.novelty, f.lapse, f.title, f.severity, f.stat
 FROM finding f
 JOIN watch w ON w.id = f.watch_id
 JOIN entity e ON e.id = f.subject_id
-LEFT JOIN entity a ON a.id = w.actor_id
+LEFT JOIN entity a ON a.id = w.actor_id AND NOT a.kind = ANY(:personal)
 LEFT JOIN incident i ON i.id = w.incident_id
 LEFT JOIN watch_item it ON it.id = f.item_id
 WHERE f.id >= :low AND f.id < :high
@@ -59,9 +59,7 @@ GROUP BY 1 ORDER BY 1
 """  # noqa: S608 - put together from constants
 
 
-def states(
-    connection: Connection, *, size: int, personal: frozenset[str], block: int | None = None
-) -> dict[int, str]:
+def states(connection: Connection, *, size: int, personal: frozenset[str], block: int | None = None) -> dict[int, str]:
     """The state of each block of `size` findings that has any, or of one `block`, in the order of the blocks.
 
     `personal` names the kinds of entities that stand for people.
@@ -73,9 +71,9 @@ def states(
 
 def findings(connection: Connection, *, block: int, size: int, personal: frozenset[str]) -> list[FindingRecord]:
     """The findings of a block with their evidence, in the order of their ids."""
-    bounds = {"low": block * size, "high": (block + 1) * size}
+    bounds = {"low": block * size, "high": (block + 1) * size, "personal": sorted(personal)}
     evidence: dict[int, list[Evidence]] = {}
-    rows = connection.execute(text(_EVIDENCE + " ORDER BY fa.key"), {**bounds, "personal": sorted(personal)})
+    rows = connection.execute(text(_EVIDENCE + " ORDER BY fa.key"), bounds)
     for row in rows.mappings():
         evidence.setdefault(row["finding_id"], []).append(_evidence(row))
     found = connection.execute(text(_FINDINGS + " ORDER BY f.id"), bounds)

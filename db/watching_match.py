@@ -35,6 +35,7 @@ CREATE TEMP TABLE watch_new (watch_id bigint, rule text, novelty uuid, lapse boo
 """
 
 # When a fact was first so. Uses pk_fact_history.
+# OFFSET 0 keeps the planner from asking twice.
 _FIRST: Final = "(SELECT min(h.event_time) FROM fact_history h WHERE h.fact_id = f.id AND NOT h.ended)"
 
 # The facts of a batch. Uses ix_fact_batch_id and pk_fact_history.
@@ -43,6 +44,7 @@ INSERT INTO watch_candidate
 SELECT * FROM (
     SELECT f.id, f.subject_id, f.predicate, f.object_id, f.source_id, f.qualifiers->>'role', {_FIRST} AS first
     FROM fact f WHERE f.batch_id = :batch_id AND f.predicate = ANY(:predicates) AND f.state = 'value'
+    OFFSET 0
 ) facts WHERE first IS NOT NULL
 ON CONFLICT DO NOTHING
 """  # noqa: S608 - constants of this module
@@ -86,6 +88,7 @@ SELECT * FROM (
     SELECT f.id, f.subject_id, f.predicate, f.object_id, f.source_id, NULL, {_FIRST} AS first
     FROM watch w JOIN fact f ON f.object_id = w.actor_id
     WHERE w.id = :watch_id AND f.predicate = 'attributed-to' AND f.state = 'value'
+    OFFSET 0
 ) facts WHERE first IS NOT NULL
 ON CONFLICT DO NOTHING
 """  # noqa: S608 - constants of this module
@@ -97,6 +100,7 @@ SELECT * FROM (
     SELECT f.id, f.subject_id, f.predicate, f.object_id, f.source_id, f.qualifiers->>'role', {_FIRST} AS first
     FROM (SELECT DISTINCT object_id FROM watch_candidate WHERE predicate = 'registered-by') c
     JOIN fact f ON f.object_id = c.object_id AND f.predicate = 'registered-by' AND f.state = 'value'
+    OFFSET 0
 ) facts WHERE first IS NOT NULL
 ON CONFLICT DO NOTHING
 """  # noqa: S608 - constants of this module
@@ -114,6 +118,7 @@ SELECT * FROM (
         JOIN fact k ON k.subject_id = c.subject_id AND k.predicate = 'has-key' AND k.state = 'value'
     ) keys
     JOIN fact f ON f.object_id = keys.key_id AND f.predicate = 'has-key' AND f.state = 'value'
+    OFFSET 0
 ) facts WHERE first IS NOT NULL
 ON CONFLICT DO NOTHING
 """  # noqa: S608 - constants of this module
@@ -125,6 +130,7 @@ SELECT * FROM (
     SELECT f.id, f.subject_id, f.predicate, f.object_id, f.source_id, NULL, {_FIRST} AS first
     FROM (SELECT DISTINCT subject_id FROM watch_candidate WHERE predicate IN ('names', 'has-key')) c
     JOIN fact f ON f.subject_id = c.subject_id AND f.predicate = 'names' AND f.state = 'value'
+    OFFSET 0
 ) facts WHERE first IS NOT NULL
 ON CONFLICT DO NOTHING
 """  # noqa: S608 - constants of this module
@@ -229,6 +235,7 @@ SELECT * FROM (
     SELECT f.id, f.subject_id, f.predicate, f.object_id, f.source_id, f.qualifiers->>'role', {_FIRST} AS first
     FROM watch_swept_entity s JOIN fact f ON f.object_id = s.id
     WHERE f.predicate = ANY(:predicates) AND f.state = 'value'
+    OFFSET 0
 ) facts WHERE first IS NOT NULL
 ON CONFLICT DO NOTHING
 """  # noqa: S608 - constants of this module
@@ -308,7 +315,7 @@ UPDATE finding SET changed_at = clock_timestamp()
 WHERE id IN (SELECT finding_id FROM written UNION SELECT finding_id FROM known) AND found_at < now()
 """
 
-# What a followed item rests on: the earliest claims. Uses ix_entity_scope, ix_entity_address and
+# What a followed item rests on: up to three claims. Uses ix_entity_scope, ix_entity_address and
 # ix_fact_subject_id_predicate_object_id.
 KNOWN_CLAIMS: Final = """
 WITH item AS MATERIALIZED (
@@ -317,21 +324,19 @@ WITH item AS MATERIALIZED (
     JOIN watch w ON w.id = g.watch_id AND w.follows_actor
     JOIN watch_item i ON i.id = g.item_id AND i.since IS NOT NULL
 ), claim AS MATERIALIZED (
-    SELECT i.id AS item_id, c.fact_id FROM item i
+    SELECT i.id AS item_id, c.fact_id FROM (SELECT * FROM item WHERE match = 'scope') i
     CROSS JOIN LATERAL (
         SELECT f.id AS fact_id FROM entity e JOIN fact f ON f.subject_id = e.id AND f.predicate = 'attributed-to'
             AND f.object_id = i.actor_id
-        WHERE CASE i.match WHEN 'scope' THEN e.scope = i.value ELSE false END
-        ORDER BY f.id LIMIT 3
-    ) c WHERE i.match = 'scope'
+        WHERE e.scope = i.value AND e.scope <> '' LIMIT 3
+    ) c
     UNION ALL
-    SELECT i.id, c.fact_id FROM item i
+    SELECT i.id, c.fact_id FROM (SELECT * FROM item WHERE match = 'network') i
     CROSS JOIN LATERAL (
         SELECT f.id AS fact_id FROM entity e JOIN fact f ON f.subject_id = e.id AND f.predicate = 'attributed-to'
             AND f.object_id = i.actor_id
-        WHERE e.address = i.network
-        ORDER BY f.id LIMIT 3
-    ) c WHERE i.match = 'network'
+        WHERE e.address = i.network AND e.address IS NOT NULL LIMIT 3
+    ) c
 )
 INSERT INTO finding_fact (finding_id, fact_id, role)
 SELECT DISTINCT f.id, claim.fact_id, 'known'

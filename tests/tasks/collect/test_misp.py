@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,8 @@ def served(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[dic
         return
 
     class World:
-        def documents(self, at: object) -> dict[str, tuple[bytes, str]]:
+        def documents(self, at: datetime) -> dict[str, tuple[bytes, str]]:
+            del at
             return {f"feed/{key}": (body, "application/json") for key, body in files.items()}
 
     limits = HttpLimits(max_bytes=1 << 20, max_seconds=5)
@@ -148,14 +150,22 @@ def test_an_unchanged_manifest_asks_for_no_event() -> None:
     assert list(misp.events(lambda _name: document(b"", "unchanged"), {})) == []
 
 
-_json = st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=8), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3), max_leaves=8)  # fmt: skip
+_leaf = st.none() | st.booleans() | st.integers() | st.text(max_size=8)
+_json = st.recursive(
+    _leaf,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+_entry = st.fixed_dictionaries({"timestamp": _json}) | _json
 
 
 @settings(max_examples=100)
-@given(st.dictionaries(st.sampled_from(UUIDS) | st.text(max_size=10), _json, max_size=5))
+@given(st.dictionaries(st.sampled_from(UUIDS) | st.text(max_size=10), _entry, max_size=5))
 def test_no_manifest_breaks_the_reader(entries: dict[str, object]) -> None:
     manifest = misp.read_manifest(getter({"manifest.json": json.dumps(entries).encode()}))
-    assert len(manifest.events) + manifest.rejected <= len(entries) + len(manifest.events)
+    assert set(manifest.events) <= set(UUIDS)
+    assert all(isinstance(stamp, int) and stamp >= 0 for _, stamp in manifest.events.values())
+    assert len(manifest.events) + manifest.rejected == len(entries)
 
 
 def test_hashes_are_kept_as_a_document_or_absent() -> None:

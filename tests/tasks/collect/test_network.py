@@ -172,8 +172,8 @@ def test_a_port_where_nobody_listens_is_unreachable_and_tried_again(limits: Http
 
 def test_a_server_that_does_not_speak_tls_is_unreachable(faults: FaultServer, limits: HttpLimits) -> None:
     policy = NetworkPolicy(allow=frozenset({faults.address}))
+    url = f"https://127.0.0.1:{faults.port}/ok"
     with open_client(policy, user_agent="t", limits=limits) as client, pytest.raises(UnreachableError):
-        url = f"https://127.0.0.1:{faults.port}/ok"
         fetch(client, url, limits=limits, retry=RetryPolicy(retries=0))
 
 
