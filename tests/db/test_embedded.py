@@ -21,11 +21,11 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from db import _embedded_config as config
 from db import embedded
-from db._embedded_place import INSTEAD, Account, own_directory
-from db._embedded_run import run
-from db._embedded_wheel import _copied, _site_packages
+from db.embedded import config
+from db.embedded.place import INSTEAD, Account, own_directory
+from db.embedded.run import run
+from db.embedded.wheel import _copied, _site_packages
 from intel.errors import ConfigError, UnavailableError
 
 CHECKOUT = Path(__file__).resolve().parents[2]

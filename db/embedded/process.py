@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from db import _embedded_config as config
-from db._embedded_cluster import check_version, write_config
-from db._embedded_locks import open_lock, try_lock, wait_lock
-from db._embedded_place import INSTEAD, Place, own_directory
-from db._embedded_run import detach, run, unavailable
+from db.embedded import config
+from db.embedded.cluster import check_version, write_config
+from db.embedded.locks import open_lock, try_lock, wait_lock
+from db.embedded.place import INSTEAD, Place, own_directory
+from db.embedded.run import detach, run, unavailable
 from intel.errors import UnavailableError
 
 PORT: Final = 5432
@@ -180,10 +180,10 @@ def ensure_keeper(place: Place) -> None:
     """Start, where there is none, the process that stops the server after a last user who was killed and could not."""
     if not sys.executable or _locked(place.control / "keeper.lock"):
         return
-    code = "import sys; sys.path.insert(0, sys.argv[2]); from db._embedded_keeper import keep; keep(sys.argv[1])"
+    code = "import sys; sys.path.insert(0, sys.argv[2]); from db.embedded.keeper import keep; keep(sys.argv[1])"
     log = _open_log(place)
     try:
-        checkout = str(Path(__file__).resolve().parent.parent)
+        checkout = str(Path(__file__).resolve().parent.parent.parent)
         detach(None, [sys.executable, "-I", "-S", "-c", code, str(place.control), checkout], log=log)
     finally:
         os.close(log)

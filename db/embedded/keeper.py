@@ -12,9 +12,9 @@ import time
 from pathlib import Path
 from typing import Final
 
-from db import _embedded_process as process
-from db._embedded_locks import holders, mutex, open_lock, try_lock
-from db._embedded_place import find
+from db.embedded import process
+from db.embedded.locks import holders, mutex, open_lock, try_lock
+from db.embedded.place import find
 
 _SECONDS: Final = 1.0
 

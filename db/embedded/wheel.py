@@ -17,7 +17,7 @@ from importlib import metadata, util
 from pathlib import Path
 from typing import Final
 
-from db._embedded_place import INSTEAD, Account, reaches
+from db.embedded.place import INSTEAD, Account, reaches
 from intel.errors import UnavailableError
 
 _PARENTS: Final = (Path("/var/lib"), Path("/var/tmp"))  # noqa: S108  # what is there is checked for its owner

@@ -12,7 +12,7 @@ import subprocess
 from collections.abc import Sequence
 from typing import Final
 
-from db._embedded_place import INSTEAD, Account
+from db.embedded.place import INSTEAD, Account
 from intel.errors import UnavailableError
 
 # Nothing of ours (PGOPTIONS, LD_LIBRARY_PATH, secrets) reaches the server.

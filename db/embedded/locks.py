@@ -5,7 +5,7 @@ In: the control folder (the data directory that `acquire` was given). Out: locks
     mutex.lock       held while the server is started or stopped and while holders are counted
     holders/*.lock   one file for each lease, locked for as long as its process lives
     server.lock      handed down to the postmaster and by it to every backend: free once the last of them is gone
-    keeper.lock      held by the keeper (db/_embedded_keeper.py)
+    keeper.lock      held by the keeper (db/embedded/keeper.py)
 
 A pid in a file is never the truth here: pids are reused, and a pid of another container means nothing.
 """

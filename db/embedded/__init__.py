@@ -8,7 +8,7 @@ directory, and it survives the death of the one that started it.
     data_dir/data/        the cluster, owned by the account that PostgreSQL runs as
     data_dir/location     instead of data/, where that account cannot reach data_dir: where the cluster is
     data_dir/server.log   what the server says (no statements, no values)
-    data_dir/*.lock, holders/   see db/_embedded_locks.py
+    data_dir/*.lock, holders/   see db/embedded/locks.py
 """
 
 from __future__ import annotations
@@ -22,12 +22,10 @@ from types import TracebackType
 from typing import Final, Self
 from urllib.parse import quote
 
-from db import _embedded_config as config
-from db import _embedded_locks as locks
-from db import _embedded_place as places
-from db import _embedded_process as process
-from db._embedded_cluster import make_cluster
-from db._embedded_wheel import programs
+from db.embedded import config, locks, process
+from db.embedded import place as places
+from db.embedded.cluster import make_cluster
+from db.embedded.wheel import programs
 from intel.errors import ConfigError, UnavailableError
 
 _DATABASE: Final = re.compile(r"[a-z_][a-z0-9_]{0,62}")

@@ -1,6 +1,6 @@
 """The cluster's files: initdb, its version, its configuration. Called with the mutex held.
 
-In: a `Place`, the programs, settings. Out: a PGDATA that `_embedded_process.start` can start.
+In: a `Place`, the programs, settings. Out: a PGDATA that `process.start` can start.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from db import _embedded_config as config
-from db._embedded_place import INSTEAD, Place, own_directory
-from db._embedded_run import run, unavailable
+from db.embedded import config
+from db.embedded.place import INSTEAD, Place, own_directory
+from db.embedded.run import run, unavailable
 from intel.errors import UnavailableError
 
 
