@@ -13,6 +13,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import Connection, delete, func, insert, or_, select, update
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from db.models import Collection, Cursor, Publication, Withheld
@@ -78,7 +79,7 @@ def last_versions(connection: Connection, collection_id: UUID, stix_ids: Iterabl
             Publication.content,
             Publication.body,
         )
-        .distinct(Publication.stix_id)
+        .ext(distinct_on(Publication.stix_id))
         .where(Publication.collection_id == collection_id, Publication.stix_id == func.any(wanted))
         .order_by(Publication.stix_id, Publication.version.desc())
     )

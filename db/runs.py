@@ -57,7 +57,13 @@ def begin(connection: Connection, source_id: int, *, flow_run: str = "") -> int:
 
     Call it while holding the source's lock.
     """
-    connection.execute(
+    interrupt(connection, source_id)
+    return connection.execute(insert(Run).values(source_id=source_id, flow_run=flow_run).returning(Run.id)).scalar_one()
+
+
+def interrupt(connection: Connection, source_id: int) -> int:
+    """Close the runs of a source that say they are running; their process is dead, since the caller has the lock."""
+    return connection.execute(
         update(Run)
         .where(Run.source_id == source_id, Run.outcome == "running")
         .values(
@@ -65,8 +71,7 @@ def begin(connection: Connection, source_id: int, *, flow_run: str = "") -> int:
             finished_at=func.clock_timestamp(),
             error="the process was ended before the run was; the next run starts where the last committed one ended",
         )
-    )
-    return connection.execute(insert(Run).values(source_id=source_id, flow_run=flow_run).returning(Run.id)).scalar_one()
+    ).rowcount
 
 
 def warn(connection: Connection, run_id: int, message: str) -> None:

@@ -150,9 +150,10 @@ JOIN entity e ON e.id = c.id
 """
 
 # Which of them a watch looks for. Equality joins only: a name is looked up under each of its parents, an address in
-# each width of network that is watched, so that 100,000 entities meet 100,000 items in one pass over each.
+# each width of network that is watched, so that 100,000 entities meet 100,000 items in one pass over each, and a few
+# entities meet them through ix_watch_item_match_value and ix_watch_item_network.
 HITS: Final = """
-WITH item AS MATERIALIZED (
+WITH item AS NOT MATERIALIZED (
     SELECT i.id, i.watch_id, i.match, i.kind, i.value, i.network, i.since,
         date_trunc('day', i.since, 'UTC') + interval '24 hours' AS after
     FROM watch_item i JOIN watch w ON w.id = i.watch_id AND w.active
@@ -275,16 +276,23 @@ ORDER BY g.watch_id, g.rule, g.novelty
 ON CONFLICT (watch_id, rule, novelty) DO NOTHING
 """
 
-# A finding that is found again: it may be older than was known, its item may be another, and what was withdrawn when
-# its facts went is back. Uses uq_finding_watch_id_rule_novelty.
+# A finding that is found again: it may be older than was known, an item that was known longer may match it, and what
+# was withdrawn when its facts went is back. Uses uq_finding_watch_id_rule_novelty.
 REFRESH_FINDINGS: Final = """
-UPDATE finding n SET event_time = least(n.event_time, g.event_time), item_id = coalesce(n.item_id, g.item_id),
+UPDATE finding n SET event_time = CASE n.status WHEN 'withdrawn' THEN g.event_time
+        ELSE least(n.event_time, g.event_time) END, item_id = CASE WHEN g.longer THEN g.item_id ELSE n.item_id END,
     status = CASE n.status WHEN 'withdrawn' THEN 'open' ELSE n.status END,
     status_reason = CASE n.status WHEN 'withdrawn' THEN 'stated again' ELSE n.status_reason END,
     changed_at = clock_timestamp()
-FROM watch_found g
-WHERE (n.watch_id, n.rule, n.novelty) = (g.watch_id, g.rule, g.novelty)
-    AND (n.event_time > g.event_time OR n.item_id IS NULL OR n.status = 'withdrawn')
+FROM (
+    SELECT o.id, f.item_id, f.event_time, old.id IS NULL
+        OR (old.since IS NOT NULL AND coalesce(new.since < old.since, true)) AS longer
+    FROM watch_found f
+    JOIN finding o ON (o.watch_id, o.rule, o.novelty) = (f.watch_id, f.rule, f.novelty)
+    JOIN watch_item new ON new.id = f.item_id
+    LEFT JOIN watch_item old ON old.id = o.item_id
+) g
+WHERE n.id = g.id AND (n.event_time > g.event_time OR g.longer OR n.status = 'withdrawn')
 """
 
 # The facts that made it. A finding that gains evidence has changed: its TLP may be stricter now.
@@ -344,18 +352,27 @@ FROM watch_new n JOIN finding f USING (watch_id, rule, novelty) JOIN claim ON cl
 ON CONFLICT DO NOTHING
 """
 
-# A finding rests on facts that are later than the day its item was known from. Where the facts turn out to be older,
-# nothing is left of it. Uses ix_finding_fact_fact_id and pk_fact_history.
+# A finding rests on facts that are later than the day its item was known from. Where a fact turns out to be older, it is
+# no evidence; a finding without any is withdrawn. Uses ix_finding_fact_fact_id and pk_fact_history.
 WITHDRAW_KNOWN: Final = """
-UPDATE finding n SET status = 'withdrawn', status_reason = 'stated as of a day on which it was known already',
-    changed_at = clock_timestamp()
-WHERE n.status IN ('open', 'acknowledged')
-    AND n.id IN (SELECT ff.finding_id FROM watch_candidate c JOIN fact f ON f.id = c.fact_id
-                     AND f.batch_id <> :batch_id
-                 JOIN finding_fact ff ON ff.fact_id = c.fact_id AND ff.role = 'new')
-    AND NOT EXISTS (
-        SELECT FROM finding_fact ff LEFT JOIN watch_item i ON i.id = n.item_id
-        WHERE ff.finding_id = n.id AND ff.role = 'new' AND (i.since IS NULL OR
-            (SELECT min(h.event_time) FROM fact_history h WHERE h.fact_id = ff.fact_id AND NOT h.ended)
-            >= date_trunc('day', i.since, 'UTC') + interval '24 hours'))
+WITH old AS (
+    DELETE FROM finding_fact ff
+    USING watch_candidate c, fact f, finding n, watch_item i
+    WHERE ff.fact_id = c.fact_id AND ff.role = 'new' AND f.id = c.fact_id AND f.batch_id <> :batch_id
+        AND n.id = ff.finding_id AND i.id = n.item_id
+        AND c.event_time < date_trunc('day', i.since, 'UTC') + interval '24 hours'
+    RETURNING ff.finding_id, ff.fact_id
+), rest AS (
+    SELECT o.finding_id, (
+        SELECT min(h.event_time) FROM finding_fact ff JOIN fact_history h ON h.fact_id = ff.fact_id AND NOT h.ended
+        WHERE ff.finding_id = o.finding_id AND ff.role = 'new'
+            AND NOT EXISTS (SELECT FROM old x WHERE (x.finding_id, x.fact_id) = (ff.finding_id, ff.fact_id))
+    ) AS event_time FROM (SELECT DISTINCT finding_id FROM old) o
+)
+UPDATE finding n SET event_time = coalesce(r.event_time, n.event_time), changed_at = clock_timestamp(),
+    status = CASE WHEN r.event_time IS NULL AND n.status IN ('open', 'acknowledged') THEN 'withdrawn'
+        ELSE n.status END,
+    status_reason = CASE WHEN r.event_time IS NULL AND n.status IN ('open', 'acknowledged')
+        THEN 'stated as of a day on which it was known already' ELSE n.status_reason END
+FROM rest r WHERE n.id = r.finding_id
 """

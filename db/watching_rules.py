@@ -25,7 +25,7 @@ WHERE c.predicate IN ('uses-name-server', 'uses-mail-host', 'communicates-with',
 
 _EXACT: Final = """
 INSERT INTO watch_match
-SELECT 'exact', h.watch_id, h.item_id, h.since, e.id, NULL, e.digest || ' ' || s.name, m.event_time, m.fact_id, NULL
+SELECT 'exact', h.watch_id, h.item_id, h.since, e.id, NULL, e.digest || ' ' || s.name, m.event_time, m.fact_id, NULL::bigint
 FROM watch_mention m
 JOIN watch_hit h ON h.entity_id = m.entity_id AND h.match = 'entity' AND (h.after IS NULL OR m.event_time >= h.after)
 JOIN watch_entity e ON e.id = m.entity_id
@@ -34,7 +34,7 @@ JOIN source s ON s.id = m.source_id
 
 _SAME_DOMAIN: Final = """
 INSERT INTO watch_match
-SELECT 'same-domain', h.watch_id, h.item_id, h.since, e.id, NULL, e.digest::text, m.event_time, m.fact_id, NULL
+SELECT 'same-domain', h.watch_id, h.item_id, h.since, e.id, NULL, e.digest::text, m.event_time, m.fact_id, NULL::bigint
 FROM watch_mention m
 JOIN watch_hit h ON h.entity_id = m.entity_id AND h.match IN ('scope', 'subtree')
     AND (h.after IS NULL OR m.event_time >= h.after)
@@ -43,7 +43,7 @@ JOIN watch_entity e ON e.id = m.entity_id AND e.kind IN ('domain', 'url', 'email
 
 _SAME_ADDRESS: Final = """
 INSERT INTO watch_match
-SELECT 'same-address', h.watch_id, h.item_id, h.since, e.id, NULL, e.digest::text, m.event_time, m.fact_id, NULL
+SELECT 'same-address', h.watch_id, h.item_id, h.since, e.id, NULL, e.digest::text, m.event_time, m.fact_id, NULL::bigint
 FROM watch_mention m
 JOIN watch_hit h ON h.entity_id = m.entity_id AND h.match = 'network' AND (h.after IS NULL OR m.event_time >= h.after)
 JOIN watch_entity e ON e.id = m.entity_id AND e.kind IN ('ip', 'endpoint', 'url', 'network')
@@ -52,7 +52,7 @@ JOIN watch_entity e ON e.id = m.entity_id AND e.kind IN ('ip', 'endpoint', 'url'
 _NEW_RESOLUTION: Final = """
 INSERT INTO watch_match
 SELECT 'new-resolution', h.watch_id, h.item_id, h.since, s.id, o.id, s.digest || ' ' || o.digest, c.event_time,
-    c.fact_id, NULL
+    c.fact_id, NULL::bigint
 FROM watch_candidate c
 JOIN watch_entity s ON s.id = c.subject_id
 JOIN watch_entity o ON o.id = c.object_id
@@ -60,7 +60,7 @@ JOIN watch_hit h ON h.entity_id = c.subject_id AND h.match <> 'network' AND (h.a
 WHERE c.predicate IN ('resolves-to', 'uses-name-servers')
 UNION ALL
 SELECT 'new-resolution', h.watch_id, h.item_id, h.since, s.id, o.id, s.digest || ' ' || o.digest, c.event_time,
-    c.fact_id, NULL
+    c.fact_id, NULL::bigint
 FROM watch_candidate c
 JOIN watch_entity s ON s.id = c.subject_id
 JOIN watch_entity o ON o.id = c.object_id AND o.address IS NOT NULL
@@ -104,7 +104,7 @@ JOIN watch_entity r ON r.id = c.object_id AND r.kind IN ('email', 'registrant', 
 
 _CERTIFICATE_NAME: Final = """
 INSERT INTO watch_match
-SELECT 'certificate-name', h.watch_id, h.item_id, h.since, s.id, o.id, s.digest::text, c.event_time, c.fact_id, NULL
+SELECT 'certificate-name', h.watch_id, h.item_id, h.since, s.id, o.id, s.digest::text, c.event_time, c.fact_id, NULL::bigint
 FROM watch_candidate c
 JOIN watch_entity s ON s.id = c.subject_id AND s.kind = 'certificate'
 JOIN watch_entity o ON o.id = c.object_id
@@ -113,21 +113,27 @@ WHERE c.predicate = 'names'
 """
 
 # A renewal for the same registrable domain with the same key says nothing new; the key of a certificate that names
-# watched names in a certificate for another domain does.
+# watched names in a certificate for another domain does. Two certificates of each domain are enough to compare with:
+# every other one differs from at least one of them.
 _REUSED_KEY: Final = """
-WITH watched AS (
-    SELECT DISTINCT ON (h.watch_id, k.object_id, e.place) h.watch_id, h.item_id, h.since, h.after,
+WITH certificate AS (
+    SELECT DISTINCT ON (h.watch_id, k.object_id, e.place, n.subject_id) h.watch_id, h.item_id, h.since, h.after,
         k.object_id AS key_id, k.fact_id AS key_fact_id, n.fact_id AS name_fact_id, n.subject_id AS certificate_id, e.place
     FROM watch_candidate n
     JOIN watch_hit h ON h.entity_id = n.object_id
     JOIN LATERAL (SELECT coalesce(nullif(scope, ''), value) AS place FROM watch_entity WHERE id = n.object_id) e ON true
     JOIN watch_candidate k ON k.subject_id = n.subject_id AND k.predicate = 'has-key'
     WHERE n.predicate = 'names'
-    ORDER BY h.watch_id, k.object_id, e.place, h.since NULLS FIRST, h.item_id, n.fact_id
+    ORDER BY h.watch_id, k.object_id, e.place, n.subject_id, h.since NULLS FIRST, h.item_id, n.fact_id
+), watched AS (
+    SELECT * FROM (
+        SELECT *, row_number() OVER (PARTITION BY watch_id, key_id, place ORDER BY since NULLS FIRST, item_id,
+            name_fact_id) AS rank FROM certificate
+    ) ranked WHERE rank <= 2
 )
 INSERT INTO watch_match
-SELECT 'reused-key', h.watch_id, h.item_id, h.since, s.id, NULL, o.digest || ' ' || s.digest, c.event_time, c.fact_id,
-    NULL
+SELECT 'reused-key', h.watch_id, h.item_id, h.since, s.id, NULL::bigint, o.digest || ' ' || s.digest, c.event_time, c.fact_id,
+    NULL::bigint
 FROM watch_candidate c
 JOIN watch_entity s ON s.id = c.subject_id
 JOIN watch_entity o ON o.id = c.object_id
@@ -150,7 +156,7 @@ WHERE EXISTS (
 _REUSED_CERTIFICATE: Final = """
 INSERT INTO watch_match
 SELECT 'reused-certificate', h.watch_id, h.item_id, h.since, s.id, o.id, o.digest || ' ' || s.digest, c.event_time,
-    c.fact_id, NULL
+    c.fact_id, NULL::bigint
 FROM watch_candidate c
 JOIN watch_entity s ON s.id = c.subject_id
 JOIN watch_entity o ON o.id = c.object_id

@@ -137,6 +137,17 @@ def refang(text: str) -> str:
     return clean
 
 
+def masked(kind: str, value: str) -> str:
+    """The value as it is shown where nobody gave a reason to see people's data: an e-mail keeps its domain.
+
+    Kinds that name no person are shown as they are.
+    """
+    if kind not in PERSONAL:
+        return value
+    local, at, domain = value.rpartition("@")
+    return f"{local[:1]}***@{domain}" if kind == Kind.EMAIL and at else f"{value[:1]}***"
+
+
 def digest(kind: str, value: str) -> bytes:
     """The identity of (kind, value): the first 128 bits of SHA-256 over kind, NUL and value in UTF-8."""
     return hashlib.sha256(f"{kind}\0{value}".encode("utf-8", "surrogatepass")).digest()[:16]

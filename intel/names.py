@@ -37,7 +37,7 @@ def canonical_name(text: str) -> str:
         try:
             name = idna.encode(name, uts46=True, std3_rules=False).decode("ascii")
         except (idna.IDNAError, UnicodeError) as error:
-            raise ReadError(f"couldn't read a name: {error}") from error
+            raise ReadError("couldn't read a name: not an internationalised name (RFC 5891)") from error
     if len(name) > _MAX_NAME:
         raise ReadError("couldn't read a name: longer than 253 octets")
     if _LDH_NAME.fullmatch(name) is None:

@@ -83,10 +83,14 @@ def fact(
     batch_id: int | None = None,
     **values: Any,
 ) -> int:
-    """A fact, stated at `event_time`, in a run and batch of its own unless one is given."""
+    """A fact, stated at `event_time`, in a run and batch of its own unless one is given; the same again is the same."""
+    key = uuid5(_NAMESPACE, f"{source_id} {subject_id} {predicate} {object_id} {sorted(values.items())}")
+    standing = connection.execute(select(Fact.id).where(Fact.key == key)).scalar_one_or_none()
+    if standing is not None:
+        return standing
     run_id = run(connection, source_id)
     row = {
-        "key": uuid5(_NAMESPACE, f"{source_id} {subject_id} {predicate} {object_id} {sorted(values.items())}"),
+        "key": key,
         "source_id": source_id,
         "subject_id": subject_id,
         "predicate": predicate,

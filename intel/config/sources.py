@@ -36,6 +36,8 @@ class Format(StrEnum):
     MALTRAIL = "maltrail"
     GALAXY = "galaxy"
     CT = "ct"
+    LOOKUP = "lookup"
+    """Answers to single questions; tasks/enrich/ asks them and reads them."""
 
 
 class Licence(Strict):
@@ -147,7 +149,7 @@ class Source(Strict):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
     title: str
-    transport: Literal["http", "folder", "taxii", "misp", "ct"]
+    transport: Literal["http", "folder", "taxii", "misp", "ct", "lookup"]
     format: Format
     location: str
     """URL, or folder or file; a relative folder is below LAPSEWATCH_DATA."""

@@ -1,4 +1,3 @@
-# ruff: noqa: A005  a format's reader has the format's name in every stage; imports are absolute
 """Tables of separated values (RFC 4180, and what feeds make of it): rows in, facts by the source's mapping out.
 
 Lines are cut here rather than by the csv module, which would take everything behind an unbalanced quote for one field:
@@ -72,9 +71,8 @@ def _columns(names: Sequence[str], width: int, options: Options) -> Columns[Row]
     def place(column: Column, *, optional: bool) -> int | None:
         if isinstance(column, str) and column in names:
             return names.index(column)
-        if isinstance(column, int) or (not names and column.isdecimal()):
-            if 0 <= int(column) < width:
-                return int(column)
+        if (isinstance(column, int) or (not names and column.isdecimal())) and 0 <= int(column) < width:
+            return int(column)
         if optional:
             return None
         raise ReadError(f"couldn't read a table: it has no column {column!r}; the format may have changed")
@@ -112,7 +110,7 @@ class _Table:
                     number, line = next(self._lines)
                 except StopIteration:
                     return
-            if line.startswith(comments) or line.isspace():
+            if line.lstrip().startswith(comments) or line.isspace():
                 continue
             fault = line_fault(line) or ("couldn't read a line: NUL in it" if "\0" in line else "")
             if fault:

@@ -20,20 +20,39 @@ _BYTE: Final = re.compile(r"\(byte (\d+)\)")
 _PARTS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ITEMS: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _WHOLE: Final = msgspec.json.Decoder(msgspec.Raw)
+_LARGEST_NUMBER: Final = 1e30
 _MARK: Final = b"\xef\xbb\xbf"
+# Every escape in turn, so that an escaped backslash before a `u` is passed over: surrogate pairs, then lone ones.
+_ESCAPE: Final = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|[^u]|u)",
+    re.DOTALL,
+)
 
 
 def checked(body: bytes) -> msgspec.Raw:
     """The document, if it is one JSON value. Raises ReadError with the line where it is not, OversizedError."""
     if body.count(b",") > MOST_PARTS:
         raise OversizedError(f"couldn't read JSON: more than {MOST_PARTS} values")
-    text = body.removeprefix(_MARK)
+    clean = body.removeprefix(_MARK)
     try:
-        return _WHOLE.decode(text)
+        return _whole(clean)
     except RecursionError as error:
         raise OversizedError("couldn't read JSON: nested too deep") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ReadError(f"couldn't read JSON, line {_line(text, str(error))}: {_cause(str(error))}") from error
+        raise ReadError(f"couldn't read JSON, line {_line(clean, str(error))}: {_cause(str(error))}") from error
+
+
+def _whole(clean: bytes) -> msgspec.Raw:
+    """The value; once more without lone surrogates, which other writers emit (RFC 8259 8.2), where there are any."""
+    try:
+        return _WHOLE.decode(clean)
+    except msgspec.DecodeError as error:
+        if "escape" not in str(error):
+            raise
+        mended = _ESCAPE.sub(lambda escape: rb"\ufffd" if escape[1] else escape[0], clean)
+        if mended == clean:
+            raise
+        return _WHOLE.decode(mended)
 
 
 def shape(raw: bytes | msgspec.Raw) -> bytes:
@@ -68,7 +87,8 @@ def text(found: Any, limit: int = 65_536) -> str:
     if isinstance(found, bool):
         return "true" if found else "false"
     if isinstance(found, int | float):
-        return str(found)
+        # An integer of thousands of digits is no value of any feed, and Python refuses to write it out.
+        return str(found) if abs(found) < _LARGEST_NUMBER else ""
     return ""
 
 

@@ -1,4 +1,3 @@
-# ruff: noqa: A005  a format's reader has the format's name in every stage; imports are absolute
 """JSON: a list of records, records somewhere inside an object, or JSON lines; facts by the source's mapping out.
 
 Columns are dotted paths into a record (`a.b`, `a.0`, `a.*` for each value); `$key` is the key under which the record
@@ -16,6 +15,7 @@ from intel.config.sources import Source
 from intel.errors import ReadError
 from intel.facts import Fact, RawDocument, Reject
 from tasks.normalize.decode import checked, items, members, shape, text, value
+from tasks.normalize.lines import printable
 from tasks.normalize.mapping import MOST_VALUES, Column, Columns, compile_mapping
 
 _MOST_SHOWN: Final = 400
@@ -72,7 +72,7 @@ def _walk(raw: msgspec.Raw, path: Sequence[str], locator: str, key: str) -> Iter
         return
     for name, member in members(raw).items():
         if step in ("*", name):
-            pointer = name.replace("~", "~0").replace("/", "~1")
+            pointer = printable(name).replace("~", "~0").replace("/", "~1")
             yield from _walk(member, rest, f"{locator}/{pointer}", name if step == "*" else key)
 
 

@@ -52,9 +52,14 @@ def line_fault(line: str) -> str:
     return ""
 
 
+def printable(text: str, limit: int = MAX_EXCERPT) -> str:
+    """The beginning of `text` without what PostgreSQL cannot store or a terminal obeys."""
+    return _UNPRINTABLE.sub(" ", text[:limit])
+
+
 def excerpt(text: str) -> str:
     """The beginning of `text`, storable, with the people in e-mail addresses masked."""
-    return _MAILBOX.sub("*@", _UNPRINTABLE.sub(" ", text[:MAX_EXCERPT]).strip())
+    return _MAILBOX.sub("*@", printable(text).strip())
 
 
 def line_reject(number: int, reason: str, line: str) -> Reject:

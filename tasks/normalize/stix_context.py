@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from intel.entities import PERSONAL, Entity, Kind, entity
 from intel.errors import ReadError
-from intel.facts import MAX_EXCERPT, TLP, Fact, Reject
+from intel.facts import TLP, Fact, Reject
+from tasks.normalize.lines import excerpt
 
 Object = Mapping[str, Any]
 MAX_TEXT: Final = 4_000
@@ -75,7 +76,7 @@ class Context:
         until: datetime | None = None,
         personal: bool = False,
     ) -> Iterator[Fact]:
-        """Facts that `item` states from `since` on, and until `until`. One that is revoked ended when it was modified."""
+        """Facts that `item` states from `since` on and until `until`; if revoked, it ended when it was modified."""
         revoked = item.get("revoked") is True
         if revoked:
             since = time_of(item, "modified", "created")
@@ -110,7 +111,7 @@ def read_marking(item: Object) -> int | None:
         return None
     try:
         return TLP.parse(word)
-    except KeyError:
+    except (KeyError, ValueError):
         return None
 
 
@@ -132,7 +133,7 @@ def _list(item: Object, name: str) -> list[Any]:
 def locator(item: Object) -> str:
     """Where the object stands: its id."""
     name = item.get("id")
-    return name[:200] if isinstance(name, str) else ""
+    return name[:200].replace("\0", " ").strip() if isinstance(name, str) else ""
 
 
 def text_of(item: Object, name: str) -> str:
@@ -175,6 +176,6 @@ def label(text: str) -> Entity:
     return entity(Kind.LABEL, text[:200])
 
 
-def reject(item: Object, reason: str, excerpt: str = "") -> Reject:
-    """A refusal of `item`, or of a part of it."""
-    return Reject(locator=locator(item), reason=reason, excerpt=excerpt[:MAX_EXCERPT])
+def reject(item: Object, reason: str, said: str = "", *, place: str = "") -> Reject:
+    """A refusal of `item`, or of a part of it, quoting what it `said`; `place` is for an object without an id."""
+    return Reject(locator=locator(item) or place, reason=reason.replace("\0", " "), excerpt=excerpt(said))

@@ -1,14 +1,14 @@
-"""What a STIX pattern or observable (STIX 2.1 sections 6 and 9) names, as entities.
+"""What a STIX pattern (STIX 2.1 section 9) names, as entities.
 
-Comes in: a `Pattern`, or an observable as a dict. Goes out: `Observables`, with the entities, what is stated between them
-and what names none, each with its reason.
+Comes in: a `Pattern`. Goes out: `Observables`: the entities, what is stated between
+them, and what names none, each with its reason.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -36,7 +36,7 @@ class Observables(msgspec.Struct, frozen=True, kw_only=True):
     refused: tuple[str, ...] = ()
 
 
-_KINDS: Final[Mapping[tuple[str, tuple[Step, ...]], str]] = {
+KINDS: Final[Mapping[tuple[str, tuple[Step, ...]], str]] = {
     ("domain-name", ("value",)): Kind.DOMAIN,
     ("domain-name", ("resolves_to_refs", "*", "value")): "host",
     ("ipv4-addr", ("value",)): Kind.IP,
@@ -65,25 +65,25 @@ _KINDS: Final[Mapping[tuple[str, tuple[Step, ...]], str]] = {
 }
 """Kind of what a property holds; `host` is an address or a name, told by its form or by the type beside it."""
 
-_HASHED: Final = {"file": Kind.FILE, "artifact": Kind.FILE, "x509-certificate": Kind.CERTIFICATE}
+HASHED: Final = {"file": Kind.FILE, "artifact": Kind.FILE, "x509-certificate": Kind.CERTIFICATE}
 _ALGORITHMS: Final = frozenset({"md5", "sha1", "sha224", "sha256", "sha384", "sha512"})
 _STRENGTH: Final = ("sha256", "sha512", "sha384", "sha224", "sha1", "md5")
 _FUZZY: Final = frozenset({"imphash", "ssdeep", "tlsh", "vhash", "authentihash", "pehash"})
 _TYPE_HINTS: Final = {"domain-name": Kind.DOMAIN, "ipv4-addr": Kind.IP, "ipv6-addr": Kind.IP, "url": Kind.URL}
 _MAX_REFUSED: Final = 50
-OBSERVABLE_TYPES: Final = frozenset({key[0] for key in _KINDS} | set(_HASHED))
+OBSERVABLE_TYPES: Final = frozenset({key[0] for key in KINDS} | set(HASHED))
 
 
 @lru_cache(maxsize=2048)
 def _kind(object_type: str, path: tuple[Step, ...]) -> str | None:
     """The kind of what the property holds; `hash:KIND:ALGORITHM` for hashes, None for what is no entity."""
-    if len(path) == 2 and path[0] == "hashes" and object_type in _HASHED:
+    if len(path) == 2 and path[0] == "hashes" and object_type in HASHED:
         algorithm = str(path[1]).lower().replace("-", "").replace("_", "")
         if algorithm in _ALGORITHMS:
-            return f"hash:{_HASHED[object_type]}:{algorithm}"
+            return f"hash:{HASHED[object_type]}:{algorithm}"
         return f"fuzzy:{algorithm}" if algorithm in _FUZZY else None
     plain = tuple("*" if isinstance(step, int) else step for step in path)
-    return _KINDS.get((object_type, plain))
+    return KINDS.get((object_type, plain))
 
 
 def _read(kind: str, text: str) -> Entity:
@@ -142,7 +142,7 @@ def of_pattern(pattern: Pattern) -> Observables:
 
 def _of_group(group: Group) -> Iterator[tuple[Entity, bool] | Link | str]:
     together = group.operator == "AND"
-    comparisons, hints = (_with_ends(group.comparisons) if together else (group.comparisons, {}))
+    comparisons, hints = _with_ends(group.comparisons) if together else (group.comparisons, {})
     units: list[tuple[Comparison, list[Entity]]] = []
     conditions = 0
     for comparison in comparisons:
@@ -218,17 +218,18 @@ def _with_ends(comparisons: tuple[Comparison, ...]) -> tuple[list[Comparison], d
             gone.add((f"{end}_ref", "type"))
         if host is not None and port is not None:
             gone |= {(f"{end}_ref", "value"), (f"{end}_port",)}
-            added.append(Comparison(_ENDPOINT, ("value",), "=", (_endpoint(host, port),)))
+            added.append(Comparison(_ENDPOINT, ("value",), "=", (endpoint(host, port),)))
     left = [item for item in comparisons if item.object_type != "network-traffic" or item.path not in gone]
     return left + added, hints
 
 
-def _endpoint(host: str, port: str) -> str:
+def endpoint(host: str, port: str) -> str:
     return f"[{host}]:{port}" if ":" in host and not host.startswith("[") else f"{host}:{port}"
 
 
 def _same(hashes: list[Entity]) -> Iterator[Link]:
     """Hashes side by side are of one file where no algorithm occurs twice; each is tied to the strongest of them."""
+    hashes = [item for item in hashes if item.kind != Kind.FINGERPRINT]
     by_algorithm = {(item.kind, item.value.partition(":")[0]): item for item in hashes}
     if len(hashes) < 2 or len(by_algorithm) != len(hashes):
         return
@@ -252,93 +253,3 @@ def resolution(name: Entity, target: Entity) -> Link:
     """`name` resolves to `target`, an address or another name."""
     record = "CNAME" if target.kind == Kind.DOMAIN else "AAAA" if ":" in target.value else "A"
     return Link(subject=name, predicate=Predicate.RESOLVES_TO, object=target, qualifiers=(("type", record),))
-
-
-# --- observables as objects
-
-
-def of_object(item: Mapping[str, Any], find: Callable[[str], tuple[Entity, ...]]) -> Observables:
-    """What an observable (a SCO, or a member of STIX 2.0 observed data) names. `find` gives the entities of a reference.
-
-    Raises ReadError where it names none.
-    """
-    object_type = str(item.get("type"))
-    comparisons = tuple(_properties(object_type, item))
-    found = of_pattern(Pattern((Group(comparisons, "AND"),)))
-    links = [*found.links, *_references(item, found.entities, find)]
-    entities = found.entities
-    if object_type == "network-traffic":
-        ends, between = _traffic(item, find)
-        entities, links = entities + ends, links + between
-    if not entities and not links:
-        raise ReadError(found.refused[0] if found.refused else f"not an entity: type {object_type[:100]}")
-    return Observables(entities=entities, links=tuple(links), refused=found.refused)
-
-
-def _properties(object_type: str, item: Mapping[str, Any]) -> Iterator[Comparison]:
-    hashes = item.get("hashes")
-    if object_type in _HASHED and isinstance(hashes, dict):
-        for algorithm, value in hashes.items():
-            if isinstance(value, str):
-                yield Comparison(object_type, ("hashes", algorithm), "=", (value,))
-    if object_type == "user-account":
-        names = [name for name in ("account_login", "user_id", "display_name") if isinstance(item.get(name), str)]
-        if names:
-            yield Comparison(object_type, (names[0],), "=", (item[names[0]],))
-        return
-    for kind_type, path in _KINDS:
-        if kind_type != object_type:
-            continue
-        value: Any = item
-        for step in path:
-            value = value.get(step) if isinstance(value, dict) else None
-        if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
-            yield Comparison(object_type, path, "=", (str(value),))
-
-
-def _references(
-    item: Mapping[str, Any], entities: tuple[Entity, ...], find: Callable[[str], tuple[Entity, ...]]
-) -> Iterator[Link]:
-    if not entities:
-        return
-    subject = entities[0]
-    if subject.kind == Kind.DOMAIN:
-        for target in _targets(item, "resolves_to_refs", find):
-            if target.kind in {Kind.IP, Kind.DOMAIN} and target != subject:
-                yield resolution(subject, target)
-    if subject.kind in {Kind.IP, Kind.NETWORK}:
-        for target in _targets(item, "belongs_to_refs", find):
-            if target.kind == Kind.AS:
-                yield Link(subject=subject, predicate=Predicate.PART_OF, object=target)
-
-
-def _targets(
-    item: Mapping[str, Any], name: str, find: Callable[[str], tuple[Entity, ...]]
-) -> Iterator[Entity]:
-    references = item.get(name)
-    for reference in references if isinstance(references, list) else ():
-        if isinstance(reference, str):
-            yield from find(reference)
-
-
-def _traffic(
-    item: Mapping[str, Any], find: Callable[[str], tuple[Entity, ...]]
-) -> tuple[tuple[Entity, ...], list[Link]]:
-    """The far end, with its port where one is given, and who spoke to it."""
-    source, target = (
-        [host for host in _targets({"refs": [item.get(f"{end}_ref")]}, "refs", find) if host.kind in _ENDS]
-        for end in ("src", "dst")
-    )
-    port = item.get("dst_port")
-    far = [
-        entity(Kind.ENDPOINT, _endpoint(host.value, str(port))) if isinstance(port, int) and host.kind != Kind.NETWORK
-        else host
-        for host in target
-    ]
-    links = [
-        Link(subject=near, predicate=Predicate.COMMUNICATES_WITH, object=end) for near in source for end in far
-    ]
-    return tuple(far), links
-
-
-_ENDS: Final = frozenset({Kind.DOMAIN, Kind.IP, Kind.NETWORK})

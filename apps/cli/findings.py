@@ -1,0 +1,193 @@
+"""`findings`, `why`, `show` and what a person says of a finding: acknowledge, confirm, dismiss, reopen."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, get_args
+
+import msgspec
+import typer
+from rich.text import Text
+from sqlalchemy import Engine
+
+from apps.cli.output import cell, console, print_json, show_record, show_table
+from db import findings as queries
+from db import view
+from db.engine import warehouse
+from db.migrate import upgrade_engine
+from intel.entities import Entity, Kind, entity, guess, masked
+from intel.errors import ConfigError, ReadError
+from intel.facts import TLP
+from tasks.watch import review
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Number = Annotated[int, typer.Argument(help="The finding's number.")]
+Reason = Annotated[str, typer.Option("--reason", "-r", help="Why.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands."""
+    app.command(name="findings")(list_findings)
+    app.command()(why)
+    app.command()(acknowledge)
+    app.command()(confirm)
+    app.command()(dismiss)
+    app.command()(reopen)
+    app.command()(show)
+
+
+def list_findings(
+    status: Annotated[str, typer.Option(help="open, acknowledged, confirmed, dismissed, withdrawn or all.")] = "open",
+    watch: Annotated[str, typer.Option(help="Of this watch alone.")] = "",
+    lapses: Annotated[bool, typer.Option("--lapses", help="Only mistakes of an actor's.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=10_000)] = 50,
+    as_json: Json = False,
+) -> None:
+    """Show the findings, the most urgent first."""
+    known = {*get_args(review.Status), "withdrawn", "all"}
+    if status not in known:
+        raise ConfigError(
+            f"couldn't list findings: there is no status {status}; it is one of {', '.join(sorted(known))}"
+        )
+    with warehouse() as engine:
+        upgrade_engine(engine)
+        with engine.connect() as connection:
+            rows = queries.list_findings(connection, status=status, watch=watch, lapses=lapses, limit=limit)
+    for row in rows:
+        row["subject"] = masked(row.pop("subject_kind"), row["subject"])
+    shown = [
+        row | {"what": ("lapse: " if row["lapse"] else "") + row["title"], "since (UTC)": row["event_time"]}
+        for row in rows
+    ]
+    columns = ["finding", "severity", "watch", "rule", "what", "since (UTC)", "evidence"]
+    show_table(rows if as_json else shown, columns, empty="no findings", as_json=as_json)
+    if rows and not as_json:
+        console.print(f"`lapsewatch why {rows[0]['finding']}` says why; `lapsewatch dismiss N --reason ...` closes one")
+
+
+def why(number: Number, as_json: Json = False) -> None:
+    """Show what a finding rests on: what is watched, what is new, who says so, where, and since when."""
+    with warehouse() as engine, engine.connect() as connection:
+        said = review.explain(connection, number)
+    if as_json:
+        print_json(msgspec.to_builtins(said))
+        return
+    console.print(Text(said.title, style="bold"))
+    show_record(
+        {
+            "watch": said.watch,
+            "actor": said.actor or "-",
+            "matches": said.item or "an item no longer watched",
+            "rule": f"{said.rule}{' (a lapse)' if said.lapse else ''}",
+            "severity": said.severity,
+            "marking": said.tlp,
+            "status": f"{said.status} {said.status_reason}".strip(),
+            "so since (UTC)": said.event_time,
+            "found (UTC)": said.found_at,
+        },
+        as_json=False,
+    )
+    for annotation in said.annotations:
+        console.print(Text("note: " + cell({name: value for name, value in annotation.items() if value})))
+    _evidence("new", said.new)
+    _evidence("known before", said.known)
+
+
+def _evidence(title: str, facts: tuple[review.Evidence, ...]) -> None:
+    rows = [
+        {
+            "says": f"{fact.subject} {fact.predicate} {fact.object}".strip(),
+            "source": f"{fact.source} ({fact.reliability})",
+            "where": f"{fact.location} {fact.locator}".strip(),
+            "reference": fact.reference,
+            "so since (UTC)": fact.first_seen,
+            "recorded (UTC)": fact.recorded_at,
+        }
+        for fact in facts
+    ]
+    if rows:
+        show_table(rows, list(rows[0]), title=title, as_json=False)
+
+
+def acknowledge(number: Number) -> None:
+    """Say that somebody is looking at it."""
+    _set(number, "acknowledged", "")
+
+
+def confirm(number: Number, reason: Reason = "") -> None:
+    """Say that it is right."""
+    _set(number, "confirmed", reason)
+
+
+def dismiss(number: Number, reason: Reason) -> None:
+    """Say that it is of no interest, and why; where it was published it is revoked."""
+    _set(number, "dismissed", reason)
+
+
+def reopen(number: Number, reason: Reason = "") -> None:
+    """Open it again."""
+    _set(number, "open", reason)
+
+
+def _set(number: int, status: review.Status, reason: str) -> None:
+    with warehouse() as engine, engine.begin() as connection:
+        review.set_status(connection, number, status, reason)
+    console.print(f"finding {number} is {status}")
+
+
+def show(
+    thing: Annotated[str, typer.Argument(help="A domain, address, URL, hash, actor:ID, certificate:SHA-256, ...")],
+    reveal: Annotated[str, typer.Option(help="Show people's data; the reason is written down.")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=1_000)] = 20,
+    as_json: Json = False,
+) -> None:
+    """Show all that is known of one thing: links, facts with their sources, findings."""
+    wanted = _read(thing)
+    with warehouse() as engine:
+        upgrade_engine(engine)
+        found = _look(engine, wanted, limit, reveal)
+    if found is None:
+        console.print(f"nobody has named {wanted.kind} {wanted.value} yet", markup=False)
+        raise typer.Exit(1)
+    if as_json:
+        print_json(found)
+        return
+    console.print(Text(f"{wanted.kind} {wanted.value}", style="bold"))
+    for fact in found["facts"]:
+        fact["says"] = f"{fact['predicate']} {fact['object'] or '(' + fact['state'] + ')'}"
+        fact["marking"] = TLP(fact["tlp"]).label.removeprefix("TLP:")
+        fact["since (UTC)"] = fact["first_seen"]
+    show_table(
+        found["facts"], ["says", "source", "reliability", "marking", "since (UTC)", "reference"],
+        title="facts", empty="no facts about it", as_json=False,
+    )  # fmt: skip
+    inward = [link for link in found["links"] if link["direction"] == "in"]
+    if inward:
+        show_table(inward, ["kind", "value", "predicate", "first_seen", "sources"], title="named by", as_json=False)
+    if found["under"]:
+        show_table(found["under"], ["kind", "value"], title=f"also on {wanted.scope}", as_json=False)
+    if found["findings"]:
+        show_table(found["findings"], ["finding", "watch", "rule", "title", "status"], title="findings", as_json=False)
+
+
+def _read(text: str) -> Entity:
+    kind, colon, rest = text.partition(":")
+    try:
+        return entity(kind, rest) if colon and kind in set(Kind) else guess(text)
+    except ReadError as error:
+        raise ConfigError(f"{error}; name its kind, as in actor:maltrail:apt_example") from error
+
+
+def _look(engine: Engine, wanted: Entity, limit: int, reveal: str) -> dict[str, Any] | None:
+    with engine.begin() as connection:
+        entity_id = view.find(connection, wanted)
+        if entity_id is None:
+            return None
+        if reveal:
+            view.disclose(connection, entity_id, reveal)
+        return {
+            "entity": {"kind": wanted.kind, "value": wanted.value, "scope": wanted.scope},
+            "facts": view.facts(connection, entity_id, limit=limit, reveal=bool(reveal)),
+            "links": view.links(connection, entity_id, limit=limit, reveal=bool(reveal)),
+            "under": view.under(connection, entity_id, wanted.scope, limit=limit),
+            "findings": view.findings(connection, entity_id, limit=limit),
+        }

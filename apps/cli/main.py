@@ -1,0 +1,45 @@
+"""The `lapsewatch` command: the one that a person uses. Each group of commands is a module beside this one."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Final
+
+import typer
+from typer.core import TyperGroup
+
+from apps.cli import database, findings, incident, partners, running, sources, watches
+from apps.cli.output import faults_to_exit_codes
+
+
+class _Lapsewatch(TyperGroup):
+    """Turns our errors into one line and an exit code, for every command at once."""
+
+    def invoke(self, ctx: Any) -> object:
+        """Run the command."""
+        with faults_to_exit_codes():
+            return super().invoke(ctx)
+
+
+app: Final = typer.Typer(
+    name="lapsewatch",
+    cls=_Lapsewatch,
+    help="Watches the infrastructure of known threat actors for lapses in operational security.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_show_locals=False,
+)
+
+
+@app.callback()
+def _begin(verbose: bool = typer.Option(False, "--verbose", "-v", help="Say on standard error what is done.")) -> None:
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(levelname)s %(name)s %(message)s")
+
+
+running.register(app)
+sources.register(app)
+watches.register(app)
+findings.register(app)
+incident.register(app)
+partners.register(app)
+database.register(app)

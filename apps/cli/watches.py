@@ -1,0 +1,116 @@
+"""`own` and `watch`: who we are, and what we want to know about."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+import yaml
+
+from apps.cli.output import console, progress, show_table
+from db import watching
+from db.engine import warehouse
+from db.migrate import upgrade_engine
+from intel.config.organisation import Organisation, read_organisation
+from intel.config.read import check
+from intel.config.watches import WatchedItem, read_watches
+from intel.entities import Kind, entity
+from intel.errors import ConfigError, ReadError
+from intel.settings import settings
+from tasks.watch import certificates, items, registrations
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands."""
+    app.command()(own)
+    group = typer.Typer(help="What to look for: actors, domains, addresses, certificates, keys.", no_args_is_help=True)
+    group.command()(add)
+    group.command(name="list")(list_)
+    group.command()(remove)
+    group.command()(sync)
+    app.add_typer(group, name="watch")
+
+
+def own(domains: Annotated[list[str], typer.Argument(help="Our registrable domains.")], as_json: Json = False) -> None:
+    """Say which domains are ours: what touches them is targeted at us. They go into configs/organisation.yaml."""
+    path = settings().configs / "organisation.yaml"
+    current = read_organisation(settings().configs)
+    try:
+        given = [entity(Kind.DOMAIN, domain).value for domain in domains]
+    except ReadError as error:
+        raise ConfigError(str(error)) from error
+    changed = current.model_copy(update={"domains": tuple(dict.fromkeys([*current.domains, *given]))})
+    path.write_text(yaml.safe_dump(changed.model_dump(mode="json"), sort_keys=False, allow_unicode=True), "utf-8")
+    check(path, Organisation, yaml.safe_load(path.read_text("utf-8")))
+    show_table([{"our domain": domain} for domain in changed.domains], ["our domain"], as_json=as_json)
+
+
+def add(
+    name: Annotated[str, typer.Argument(help="What to call it.")],
+    things: Annotated[
+        list[str] | None, typer.Argument(help="Domains (with all below them), addresses, URLs, ...")
+    ] = None,
+    actor: Annotated[str, typer.Option(help="Follow what sources claim of this actor (maltrail:apt_...).")] = "",
+    network: Annotated[list[str] | None, typer.Option(help="A network, 203.0.113.0/24.")] = None,
+    certificate: Annotated[list[str] | None, typer.Option(help="SHA-256 of a certificate.")] = None,
+    key: Annotated[list[str] | None, typer.Option(help="SHA-256 of a public key.")] = None,
+    reason: Annotated[str, typer.Option(help="Why.")] = "",
+) -> None:
+    """Watch an actor, or things; what the warehouse knows already is judged at once."""
+    wanted = [
+        *(_thing(thing) for thing in things or ()),
+        *(WatchedItem(network=one) for one in network or ()),
+        *(WatchedItem(certificate=one) for one in certificate or ()),
+        *(WatchedItem(key=one) for one in key or ()),
+    ]
+    if not wanted and not actor:
+        raise ConfigError("couldn't add a watch: it watches nothing; name things, or an actor with --actor")
+    with warehouse() as engine:
+        upgrade_engine(engine)
+        with engine.begin() as connection:
+            items.add_watch(connection, name, wanted, reason=reason, actor=actor, follow_actor=bool(actor))
+        with progress("looking back over the warehouse"):
+            found = registrations.monitor(engine).findings + certificates.monitor(engine).findings
+    console.print(f"watching {name}: {found} findings in what is known already")
+
+
+def list_(as_json: Json = False) -> None:
+    """List the watches, how much each watches and what it has found."""
+    with warehouse() as engine:
+        upgrade_engine(engine)
+        with engine.connect() as connection:
+            rows = [
+                {"watch": one.name, "actor": one.actor or "-", "items": one.items, "findings": one.findings,
+                 "origin": one.origin, "active": one.active, "reason": one.reason}
+                for one in watching.list_watches(connection)
+            ]  # fmt: skip
+    columns = ["watch", "actor", "items", "findings", "origin", "active", "reason"]
+    show_table(rows, columns, empty="no watches: `lapsewatch watch add NAME ...`", as_json=as_json)
+
+
+def remove(name: str) -> None:
+    """Stop watching; what was found is kept."""
+    with warehouse() as engine, engine.begin() as connection:
+        if not watching.remove_watch(connection, name):
+            raise ConfigError(f"couldn't remove watch {name}: there is no active one of that name")
+    console.print(f"no longer watching {name}")
+
+
+def sync() -> None:
+    """Bring the watches of configs/watches/ into the warehouse; the monitors do it by themselves as well."""
+    with warehouse() as engine:
+        upgrade_engine(engine)
+        with engine.begin() as connection:
+            changed = items.sync_files(connection, read_watches(settings().configs))
+    console.print(f"{changed.watches} watches from files, {changed.removed} removed")
+
+
+def _thing(text: str) -> WatchedItem:
+    """A domain is watched with all below it, anything else exactly."""
+    try:
+        entity(Kind.DOMAIN, text)
+    except ReadError:
+        return WatchedItem(entity=text)
+    return WatchedItem(domain=text)

@@ -1,0 +1,107 @@
+"""The log of questions that left the machine, and what decides whether one may: table `query` and TLP of facts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import Connection, func, insert, select, text, update
+from sqlalchemy.dialects.postgresql import distinct_on
+
+from db.models import Query
+from intel.entities import Entity
+from intel.facts import Fact
+
+CONCLUSIVE: Final = frozenset({"registered", "not_found"})
+"""Outcomes that say something about the domain."""
+ASKED: Final = "asked"
+"""Outcome of a question that has no answer yet; one that keeps it was asked by a process that died."""
+REFERRED: Final = "referred"
+"""Outcome of a question that named another server and said nothing about the domain."""
+
+# The strictest TLP under which any of these is named. Uses uq_entity_digest, ix_fact_subject_id_predicate_object_id,
+# ix_fact_object_id. Raw SQL: a lateral union reads better so.
+STRICTEST_TLP: Final = """
+SELECT coalesce(max(f.tlp), 0) FROM entity e
+CROSS JOIN LATERAL (
+    SELECT tlp FROM fact WHERE subject_id = e.id
+    UNION ALL
+    SELECT tlp FROM fact WHERE object_id = e.id
+) f
+WHERE e.digest = ANY(:digests)
+"""
+
+# What a source still states of a domain at one tier. Uses ix_fact_subject_id_predicate_object_id, pk_fact_history.
+STANDING: Final = """
+SELECT f.predicate, f.state, f.qualifiers, f.reference, f.personal, o.kind, o.value, o.scope, o.digest
+FROM fact f
+JOIN source s ON s.id = f.source_id AND s.name = :source
+LEFT JOIN entity o ON o.id = f.object_id
+WHERE f.subject_id = :subject_id AND f.qualifiers->>'tier' = :tier
+    AND NOT (SELECT h.ended FROM fact_history h WHERE h.fact_id = f.id ORDER BY h.event_time DESC, h.ended DESC LIMIT 1)
+ORDER BY f.id
+"""
+
+
+def log_question(
+    connection: Connection, *, protocol: str, server: str, reach: str, entity_id: int, reason: str, asked_at: datetime
+) -> int:
+    """Write a question down before it is asked (`asked_at`: recorded time); its id."""
+    values = {"protocol": protocol, "server": server, "reach": reach, "entity_id": entity_id, "reason": reason}
+    statement = insert(Query).values(**values, asked_at=asked_at, outcome=ASKED).returning(Query.id)
+    return connection.execute(statement).scalar_one()
+
+
+def log_answer(connection: Connection, query_id: int, *, outcome: str, document_id: int | None = None) -> None:
+    """Write down how a question ended, and the document that holds the answer."""
+    values = {"outcome": outcome} if document_id is None else {"outcome": outcome, "document_id": document_id}
+    connection.execute(update(Query).where(Query.id == query_id).values(values))
+
+
+def questions(connection: Connection, *, entity_ids: Sequence[int], reason: str) -> int:
+    """How many questions about these entities were asked for `reason`. Uses ix_query_entity_id_asked_at."""
+    statement = select(func.count()).where(Query.entity_id.in_(entity_ids), Query.reason == reason)
+    return connection.execute(statement).scalar_one()
+
+
+def last_outcomes(connection: Connection, *, entity_id: int, protocol: str, since: datetime) -> dict[str, str]:
+    """Reach -> outcome of the last question about an entity, of those asked since then (recorded time)."""
+    rows = connection.execute(
+        select(Query.reach, Query.outcome)
+        .ext(distinct_on(Query.reach))
+        .where(
+            Query.entity_id == entity_id,
+            Query.protocol == protocol,
+            Query.asked_at >= since,
+            Query.outcome != REFERRED,
+        )
+        .order_by(Query.reach, Query.asked_at.desc(), Query.id.desc())
+    )
+    return {row.reach: row.outcome for row in rows}
+
+
+def strictest_tlp(connection: Connection, entities: Sequence[Entity]) -> int:
+    """The strictest TLP (0 to 4) under which a fact names any of these; 0 where none does."""
+    digests = [UUID(bytes=item.digest) for item in entities]
+    return int(connection.execute(text(STRICTEST_TLP), {"digests": digests}).scalar_one())
+
+
+def standing(connection: Connection, *, source: str, subject: Entity, subject_id: int, tier: str) -> tuple[Fact, ...]:
+    """What `source` still states of a domain at one tier, as facts with the identity that they have."""
+    rows = connection.execute(text(STANDING), {"source": source, "subject_id": subject_id, "tier": tier})
+    return tuple(
+        Fact(
+            subject=subject,
+            predicate=row.predicate,
+            object=None
+            if row.digest is None
+            else Entity(kind=row.kind, value=row.value, scope=row.scope, address="", digest=row.digest.bytes),
+            state=row.state,
+            qualifiers=tuple((row.qualifiers or {}).items()),
+            reference=row.reference,
+            personal=row.personal,
+        )
+        for row in rows
+    )

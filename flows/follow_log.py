@@ -1,0 +1,26 @@
+"""When a Certificate Transparency log is followed: one source, one slice of at most ten minutes, from its cursor on."""
+
+from __future__ import annotations
+
+from prefect import flow
+from prefect.runtime import flow_run
+
+from db.engine import warehouse
+from tasks.collect.session import find_source, open_run
+from tasks.load.ct_task import follow, head
+from tasks.watch.task import monitor_certificates
+
+
+@flow(name="follow-log", flow_run_name="follow {source}", persist_result=False)
+def follow_log(source: str) -> int:
+    """Follow one log: head -> follow -> monitor. Returns the number of entries read.
+
+    A failure is on the run and in `lapsewatch status`; the cursor is behind the last chunk that was committed.
+    """
+    entry = find_source(source)
+    with warehouse() as engine, open_run(engine, entry, flow_run=str(flow_run.id or "")) as run:
+        shown = head.submit(run).result()
+        following = follow.submit(run, shown)
+        followed = following.result()
+    monitor_certificates.submit(wait_for=[following], return_state=False).result()
+    return followed.entries

@@ -1,0 +1,151 @@
+"""Writes a configs/ folder for the lab: its sources, the addresses that may be reached, a watch, who we are.
+
+Comes in: where the lab's servers listen. Goes out: files that the schemas of intel/config/ read; what the lab does not
+change (words, hubs, publishing) is copied from the project's own configs/.
+"""
+
+from __future__ import annotations
+
+import base64
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from intel.settings import CHECKOUT
+from lab import world
+
+_OPEN: Final = {"name": "invented", "commercial_use": True, "redistribution": True}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Addresses:
+    """Where the lab listens: base URLs without a slash at the end, WHOIS as (host, port)."""
+
+    feeds: str
+    taxii: str
+    taxii_collection: str
+    ct: str
+    ct_key: bytes
+    rdap: str
+    whois: tuple[str, int]
+    allow: frozenset[tuple[str, int]]
+
+
+def write_configs(folder: Path, here: Addresses, *, more_sources: tuple[Mapping[str, Any], ...] = ()) -> None:
+    """Write the folder anew."""
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(CHECKOUT / "configs", folder, ignore=shutil.ignore_patterns("sources", "watches"))
+    for name in ("sources", "watches"):
+        (folder / name).mkdir()
+    _write(folder / "sources" / "lab.yaml", {"sources": [*sources(here), *more_sources]})
+    for kept in ("registration.yaml",):
+        if (CHECKOUT / "configs" / "sources" / kept).exists():
+            shutil.copy(CHECKOUT / "configs" / "sources" / kept, folder / "sources" / kept)
+    _write(folder / "network.yaml", {"allow": sorted(f"{host}:{port}" for host, port in here.allow)})
+    _write(
+        folder / "organisation.yaml",
+        {
+            "name": "Harbour Authority (invented)",
+            "sector": "transport",
+            "contact": "soc@harbour.example",
+            "domains": ["harbour.example"],
+            "brands": ["harbour"],
+        },
+    )
+    _write(
+        folder / "watches" / "grey-heron.yaml",
+        {
+            "name": "grey-heron",
+            "reason": "phished our harbour pilots in January",
+            "actor": world.ACTOR,
+            "follow_actor": True,
+        },
+    )
+    _lookups(folder / "lookups.yaml", here)
+
+
+def sources(here: Addresses) -> list[dict[str, Any]]:
+    """An entry for each feed of the invented world."""
+    feeds = here.feeds
+
+    def source(name: str, format_: str, path: str, semantics: str, **more: Any) -> dict[str, Any]:
+        return {
+            "name": f"lab-{name}",
+            "title": f"Invented {name}",
+            "transport": "http",
+            "format": format_,
+            "location": f"{feeds}/{path}",
+            "semantics": semantics,
+            "cadence": "hourly",
+            "reliability": "C",
+            "tlp": "GREEN",
+            "licence": _OPEN,
+            "enabled": True,
+            **more,
+        }
+
+    url_table = {
+        "statements": [
+            {
+                "subject": {
+                    "column": "indicator",
+                    "kind_from": "type",
+                    "kinds": {"url": "url", "domain": "domain", "ip": "ip"},
+                },
+                "object": {"column": "tag", "kind": "label"},
+            }
+        ],
+        "event_time": {"column": "date"},
+        "reference": {"column": "reference"},
+    }
+    new_domains = {
+        "statements": [
+            {"subject": {"column": "domain", "kind": "domain"}, "predicate": predicate, "object": said}
+            for predicate, said in (
+                ("created", {"column": "created", "kind": "time"}),
+                ("registered-through", {"column": "registrar", "kind": "registrar"}),
+                ("resolves-to", {"column": "ip", "kind": "ip"}),
+            )
+        ],
+        "event_time": {"column": "created"},
+    }
+    return [
+        source("phishing", "list", "lists/phishing.txt", "snapshot", options={"kind": "domain", "label": "phishing"}),
+        source("urls", "csv", "csv/urls.csv", "stream", options={"mapping": url_table}),
+        source("new-domains", "json", "json/new-domains.json", "stream", options={"mapping": new_domains}),
+        source(
+            "trails", "maltrail", "trails/apt_greyheron.txt", "snapshot", options={"naming_authority": "maltrail"}
+        ),
+        source(
+            "galaxy", "galaxy", "galaxy/threat-actor.json", "snapshot", options={"naming_authority": "misp-galaxy"}
+        ),
+        source("stix", "stix", "stix/report.json", "stream"),
+        source("misp", "misp", "misp/", "stream", transport="misp"),
+        source(
+            "taxii", "stix", "", "stream",
+            transport="taxii", location=f"{here.taxii}/api/", options={"collection": here.taxii_collection},
+        ),
+        source(
+            "ct", "ct", "", "stream",
+            transport="ct", location=here.ct + "/", cadence="continuous",
+            options={"log_key": base64.b64encode(here.ct_key).decode("ascii"), "follow": "start"},
+        ),
+    ]  # fmt: skip
+
+
+def _lookups(path: Path, here: Addresses) -> None:
+    """Point every look-up at the lab's registry."""
+    if not path.exists():
+        return
+    value = yaml.safe_load(path.read_text("utf-8"))
+    value["rdap_bases"] = {"example": f"{here.rdap}/"}
+    value["whois_servers"] = {"example": f"{here.whois[0]}:{here.whois[1]}"}
+    _write(path, value)
+
+
+def _write(path: Path, value: object) -> None:
+    path.write_text(yaml.safe_dump(value, sort_keys=False, allow_unicode=True), "utf-8")

@@ -1,0 +1,71 @@
+"""The small internet on loopback: every server of the invented world, with one clock that tests and demo move."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from datetime import datetime
+
+from lab import world
+from lab.configs import Addresses
+from lab.ct import CtLog
+from lab.feeds import LabClock, feeds_app
+from lab.registration import Registry, lab
+from lab.server import serve
+from lab.taxii import LabCollection, TaxiiLab, taxii_app
+
+COLLECTION = "7f4c1a52-4c55-4f0c-8a3e-3e9c3b1c0f10"
+
+
+class Internet:
+    """The running lab. `move` takes it to another moment of the story; it only goes forward."""
+
+    def __init__(self, clock: LabClock, log: CtLog, taxii: TaxiiLab, registry: Registry) -> None:
+        self._clock = clock
+        self._log = log
+        self._taxii = taxii
+        self._registry = registry
+        self.addresses: Addresses
+
+    @property
+    def now(self) -> datetime:
+        """The lab's moment."""
+        return self._clock.now
+
+    def move(self, moment: datetime) -> None:
+        """Take every server to `moment`: feeds change, the logs and collections grow, registration data is edited."""
+        self._clock.now = moment
+        self._registry.now = moment
+        certificates = world.certificates(moment)
+        for certificate in certificates[self._log.size :]:
+            self._log.append(certificate)
+        collection = self._taxii.collections[0]
+        for added, item in world.taxii_objects(moment)[len(collection.records) :]:
+            collection.add(added, item)
+
+
+@contextlib.contextmanager
+def internet() -> Iterator[Internet]:
+    """Run all servers, on Monday, until the block ends."""
+    clock = LabClock(world.MONDAY)
+    log = CtLog(seed="lab log", clock=clock)
+    upstream = TaxiiLab(collections=[LabCollection(id=COLLECTION, title="Invented indicators")])
+    registry = world.registry()
+    with contextlib.ExitStack() as stack:
+        feeds = stack.enter_context(serve(feeds_app(world.InventedWorld(), clock)))
+        taxii = stack.enter_context(serve(taxii_app(upstream)))
+        ct = stack.enter_context(serve(log.app()))
+        registration = stack.enter_context(lab(registry))
+        running = Internet(clock, log, upstream, registry)
+        running.addresses = Addresses(
+            feeds=feeds.url,
+            taxii=taxii.url,
+            taxii_collection=COLLECTION,
+            ct=ct.url,
+            ct_key=log.key_der,
+            rdap=registration.rdap["registry"],
+            whois=registration.whois["registry"],
+            allow=frozenset({feeds.address, taxii.address, ct.address}) | registration.allow,
+        )
+        running.move(world.MONDAY)
+        yield running

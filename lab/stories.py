@@ -1,0 +1,94 @@
+"""The stories that the demo plays: days, each with its moment, and what must have been found at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import Engine, text
+
+from lab import world
+from lab.configs import write_configs
+from lab.internet import internet
+
+Check = Callable[[Engine], str]
+"""Says what is missing, or nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Day:
+    """A moment of the story. `incident` holds the indicators that are reported on that day."""
+
+    title: str
+    said: str
+    moment: datetime
+    incident: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Story:
+    """A running lab with a story. `logs` are CT sources to follow; `explained` findings are explained at the end."""
+
+    days: Sequence[Day]
+    move: Callable[[datetime], None]
+    write_configs: Callable[[Path], None]
+    logs: Sequence[str] = ()
+    checks: Sequence[Check] = field(default=())
+    explained: int = 8
+
+
+_FINDINGS: Final = """
+SELECT count(*) FROM finding f JOIN entity e ON e.id = f.subject_id WHERE f.rule = :rule AND f.status = 'open'
+"""
+
+
+def finds(rule: str, words: str) -> Check:
+    """That at least one open finding of `rule` stands at the end."""
+
+    def check(engine: Engine) -> str:
+        with engine.connect() as connection:
+            count = connection.execute(text(_FINDINGS), {"rule": rule}).scalar_one()
+        return "" if count else f"no finding of rule {rule}: {words}"
+
+    return check
+
+
+@contextmanager
+def invented() -> Iterator[Story]:
+    """The invented world."""
+    with internet() as net:
+        yield Story(
+            days=(
+                Day(
+                    title="Monday: what sources say of Grey Heron",
+                    said="A trail names hosts of the actor; feeds, a TAXII server and a CT log are read; nothing is new yet.",
+                    moment=world.MONDAY,
+                ),
+                Day(
+                    title="Wednesday: the actor prepares, and makes mistakes",
+                    said=(
+                        f"{world.NEW_DOMAIN} is registered without privacy, points to an address of the actor's, and"
+                        " has a certificate with an old key."
+                    ),
+                    moment=world.WEDNESDAY,
+                    incident=(world.NEW_DOMAIN,),
+                ),
+                Day(
+                    title="Friday: the registrant is hidden",
+                    said="The registration is redacted now; what it said on Wednesday is kept.",
+                    moment=world.FRIDAY,
+                ),
+            ),
+            move=net.move,
+            write_configs=lambda folder: write_configs(folder, net.addresses),
+            logs=("lab-ct",),
+            checks=(
+                finds("reused-key", "the new domain's certificate has the key of an older one"),
+                finds("new-resolution", "the newly registered domain leads to a watched address"),
+                finds("same-domain", "a new host stands under a watched domain"),
+            ),
+        )

@@ -1,0 +1,240 @@
+"""The sections of a report that go beyond what sources say: inferences with what they rest on, and what to do next.
+
+Pure. In: the records of tasks/enrich/ and the findings of the incident's watch. Out: lines of Markdown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from intel.entities import Kind
+from intel.facts import Predicate, State
+from intel.names import default_suffixes
+from tasks.assess import wording as say
+from tasks.assess.targeting import Targeting
+from tasks.enrich.records import Case, Certificates, CertificateSeen, Claim, Known, Network, PassiveDns, Registered
+from tasks.watch.review import Evidence, Explanation
+
+_FEW: Final = 10
+"""Names on one address up to which the address may be one holder's; more is hosting."""
+_SOON: Final = timedelta(days=30)
+_MOST_NEXT: Final = 40
+
+
+def findings(found: Sequence[Explanation], total: int) -> Iterator[str]:
+    """What the incident's watch has found, lapses first, each with the facts that it rests on."""
+    if not found:
+        yield "The incident's watch has found nothing so far; it goes on looking."
+        yield ""
+        return
+    for one in found:
+        kind = "**Lapse**" if one.lapse else "Finding"
+        yield f"- {kind} {one.finding_id} ({one.rule}, severity {one.severity}, {one.status}): {say.prose(one.title)}"
+        for evidence in (*one.new, *one.known):
+            yield f"    - {_evidence(evidence)}"
+        for annotation in one.annotations:
+            yield f"    - lowered: {say.prose(str(annotation.get('why', '')))}"
+    yield ""
+    if total > len(found):
+        yield from (f"{len(found)} of {total} shown, lapses and the most severe first.", "")
+
+
+def _evidence(one: Evidence) -> str:
+    said = f"{say.code(one.subject)} {one.predicate} {say.code(one.object) if one.object else ''}".strip()
+    reference = f", {say.code(one.reference)}" if one.reference else ""
+    return (
+        f"{one.role}: {said} ({say.prose(one.source)} ({one.reliability}), {say.span(one.first_seen, one.last_seen)},"
+        f" {one.tlp}{reference})"
+    )
+
+
+def inferences(known: Known, registered: Registered, certificates: Certificates, network: Network) -> Iterator[str]:
+    """What follows from what is known, with what it rests on and what else would explain it."""
+    lines = [
+        *_same_key(certificates),
+        *_hidden_later(registered),
+        *_young(known, registered),
+        *_shared_address(network),
+    ]
+    yield from lines or ["Nothing follows from it that is not said above."]
+    yield ""
+
+
+def _same_key(certificates: Certificates) -> Iterator[str]:
+    by_key: dict[str, list[CertificateSeen]] = {}
+    for one in certificates.certificates:
+        if one.key:
+            by_key.setdefault(one.key, []).append(one)
+    for key, held in by_key.items():
+        domains = sorted({default_suffixes().registrable(name) for one in held for name in one.names if _is_name(name)})
+        if len(domains) < 2:
+            continue
+        rests = ", ".join(f"{say.code(one.value)} ({say.sources(one.sources)}, {say.day(one.seen)})" for one in held)
+        yield (
+            f"- {', '.join(say.code(domain) for domain in domains)} had certificates with the same key {say.code(key)}:"
+            f" whoever held the private key could serve all of them. Rests on {rests}. A hoster that makes certificates"
+            " for many customers with one key would explain it as well."
+        )
+
+
+def _is_name(name: str) -> bool:
+    return "." in name and not name.replace(".", "").isdigit() and ":" not in name
+
+
+def _hidden_later(registered: Registered) -> Iterator[str]:
+    of_registrant = [one for one in registered.history if one.predicate == Predicate.REGISTERED_BY]
+    shown = [one for one in of_registrant if one.state == State.VALUE and one.ended]
+    for domain in dict.fromkeys(one.subject.value for one in shown):
+        mine = [one for one in shown if one.subject.value == domain]
+        now = {
+            one.state
+            for one in of_registrant
+            if one.subject.value == domain and not one.ended and one.state in {State.REDACTED, State.PROXY}
+        }
+        if not now:
+            continue
+        values = ", ".join(dict.fromkeys(say.show(one.object) for one in mine))
+        until = say.day(max(one.last for one in mine))
+        yield (
+            f"- The registrant of {say.code(domain)} was shown ({values}) until {until}"
+            f" and is hidden now ({', '.join(sorted(now))}). Rests on answers of"
+            f" {', '.join(sorted({say.said_by(one) for one in mine}))}. The data may be false or stolen: a lead, not an"
+            " identification."
+        )
+
+
+def _young(known: Known, registered: Registered) -> Iterator[str]:
+    first_claims: dict[str, datetime] = {}
+    scopes = {subject.id: subject.scope for _, subject in known.near}
+    for claim in known.claims:
+        scope = scopes.get(claim.subject_id, "")
+        if scope and (scope not in first_claims or claim.first < first_claims[scope]):
+            first_claims[scope] = claim.first
+    created = _created(registered)
+    for domain, (at, claim) in created.items():
+        said = first_claims.get(domain)
+        if said is not None and timedelta(0) <= said - at <= _SOON:
+            days = (said - at).days
+            yield (
+                f"- {say.code(domain)} was named by a source {days} days after it was registered ({say.day(at)}): it"
+                f" may have been registered for this. Rests on {say.said_by(claim)} for the registration and on"
+                " the claims above; names are also bought up again after they lapse."
+            )
+
+
+def _created(registered: Registered) -> dict[str, tuple[datetime, Claim]]:
+    found: dict[str, tuple[datetime, Claim]] = {}
+    for claim in registered.history:
+        if claim.predicate != Predicate.CREATED or claim.ended or claim.object is None:
+            continue
+        try:
+            at = datetime.fromisoformat(claim.object.value)
+        except ValueError:
+            continue
+        at = at if at.tzinfo is not None else at.replace(tzinfo=claim.first.tzinfo)
+        found.setdefault(claim.subject.value, (at, claim))
+    return found
+
+
+def _shared_address(network: Network) -> Iterator[str]:
+    for one in network.addresses:
+        if one.names_total < 2:
+            continue
+        names = ", ".join(say.code(name) for name in one.names[:_FEW])
+        if one.names_total <= _FEW and not one.capped:
+            yield (
+                f"- {one.names_total} names led to {say.code(one.address)} ({names}): few enough that one holder is"
+                " possible. Rests on the resolutions above; small hosters look the same."
+            )
+        else:
+            yield (
+                f"- {one.names_total} names or more led to {say.code(one.address)}: it is shared, and says little about"
+                " who stands behind any of them."
+            )
+
+
+def targeted(found: Targeting) -> Iterator[str]:
+    """What speaks for and against a target, and no verdict."""
+    if not found.known:
+        yield "Not enough evidence: configs/organisation.yaml names no domain, brand or network of ours."
+        yield ""
+        return
+    looked = f"{found.names} names and {found.addresses} addresses were compared with what is ours."
+    if found.touched:
+        yield f"For targeted: {looked}"
+        yield ""
+        for one in found.touched[:_MOST_NEXT]:
+            yield f"- {say.code(one.value)} touches {say.prose(one.ours)} ({one.where})"
+        yield ""
+        yield "Against: nothing that we know of. A brand in a name may be chance, or a campaign against everybody."
+    else:
+        yield f"For targeted: nothing. {looked} None of them touches us."
+        yield ""
+        yield "Not enough evidence: that nothing of ours is touched does not make it opportunistic."
+    yield ""
+
+
+def next_steps(
+    case: Case,
+    found: Sequence[Explanation],
+    *,
+    registered: Registered,
+    certificates: Certificates,
+    resolved: PassiveDns,
+    network: Network,
+) -> Iterator[str]:
+    """Concrete values and commands, the most telling first."""
+    steps: list[str] = []
+    steps += [
+        f"- see the chain behind {'lapse' if one.lapse else 'finding'} {one.finding_id}:"
+        f" {say.command('lapsewatch', 'why', str(one.finding_id))}, then confirm or dismiss it"
+        for one in found
+    ]
+    own = {subject.scope for subject in case.subjects if subject.scope}
+    others = [
+        default_suffixes().registrable(name)
+        for one in certificates.certificates
+        for name in one.names
+        if _is_name(name)
+    ]
+    others += [default_suffixes().registrable(one.name) for one in resolved.resolutions if _is_name(one.name)]
+    for domain in dict.fromkeys(domain for domain in others if domain not in own):
+        steps.append(f"- look at the connected domain {say.code(domain)}: {say.command('lapsewatch', 'show', domain)}")
+    known = {subject.address for subject in case.subjects}
+    steps += [
+        f"- look at the address {say.code(one.address)}: {say.command('lapsewatch', 'show', one.address)}"
+        for one in network.addresses
+        if one.address not in known
+    ]
+    for key in dict.fromkeys(one.key for one in certificates.certificates if one.key):
+        name = f"incident-{case.incident}-key"
+        steps.append(
+            f"- watch for the key {say.code(key)}: "
+            + say.command("lapsewatch", "watch", "add", name, "--key", key.removeprefix("sha256:"))
+        )
+    for domain in dict.fromkeys(
+        one.subject.value
+        for one in registered.history
+        if one.predicate == Predicate.REGISTERED_BY and one.state == State.VALUE
+    ):
+        steps.append(
+            f"- the registrant of {say.code(domain)} is or was shown; with a reason, which is written down: "
+            + say.command("lapsewatch", "show", domain, "--reveal", f"incident {case.incident}")
+        )
+    if registered.failures:
+        steps.append("- investigate again once the servers that failed answer: only what failed is asked again")
+    yield from steps[:_MOST_NEXT] or ["- nothing beyond what the watch does by itself"]
+    if len(steps) > _MOST_NEXT:
+        yield f"- and {len(steps) - _MOST_NEXT} more of these"
+    yield ""
+
+
+def addresses_seen(known: Known, network: Network) -> list[tuple[str, str]]:
+    """All addresses around the incident, with how each came in."""
+    found = [
+        (one.address, "an indicator's address") for _, one in known.near if one.address and one.kind != Kind.NETWORK
+    ]
+    found += [(one.address, "an address that its names led to") for one in network.addresses]
+    return list(reversed(dict(reversed(found)).items()))

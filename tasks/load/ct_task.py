@@ -1,0 +1,37 @@
+"""Prefect's view of following a log: one task for its head, one for a slice of at most ten minutes.
+
+The event wakes the monitor and is a hint to look: the batch row is the truth.
+"""
+
+from __future__ import annotations
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.events import emit_event
+
+from db.engine import warehouse
+from tasks.collect.session import find_source
+from tasks.load import ct
+from tasks.load.ct import Followed, Head
+from tasks.records import Run
+
+
+@task(name="head", task_run_name="head {run.source}", persist_result=False, cache_policy=NO_CACHE)
+def head(run: Run) -> Head:
+    """Ask the log for its signed head. Retries are the client's, not Prefect's."""
+    with warehouse() as engine:
+        return ct.head(engine, find_source(run.source), run)
+
+
+@task(name="follow", task_run_name="follow {head.source}", persist_result=False, cache_policy=NO_CACHE)
+def follow(run: Run, head: Head) -> Followed:
+    """Read, verify, match and commit, in chunks; then say what was committed."""
+    with warehouse() as engine:
+        followed = ct.follow(engine, find_source(run.source), run, head)
+    for batch in followed.batches:
+        emit_event(
+            event="lapsewatch.batch.loaded",
+            resource={"prefect.resource.id": f"lapsewatch.source.{followed.source}"},
+            payload={"batch": batch},
+        )
+    return followed

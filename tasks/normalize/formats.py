@@ -1,0 +1,42 @@
+"""Which reader reads which format, and what becomes of a document that is not what it claims.
+
+In: a document and its source. Out: facts and rejects, whatever the format.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
+
+from intel.config.sources import Format, Source
+from intel.errors import ReadError
+from intel.facts import Fact, RawDocument, Reject
+from tasks.normalize import csv, galaxy, json, list, maltrail, misp, stix  # noqa: A004  the module of the format `list`
+
+Reader = Callable[[RawDocument, Source], Iterator[Fact | Reject]]
+
+READERS: Final[Mapping[Format, Reader]] = {
+    Format.LIST: list.read,
+    Format.CSV: csv.read,
+    Format.JSON: json.read,
+    Format.MISP: misp.read,
+    Format.STIX: stix.read,
+    Format.MALTRAIL: maltrail.read,
+    Format.GALAXY: galaxy.read,
+}
+"""CT has none: a log is a stream of its own, neither document nor facts."""
+
+
+def read_document(document: RawDocument, source: Source) -> Iterator[Fact | Reject]:
+    """What the document says; a document that fails, at once or on the way, ends in one reject with locator "".
+
+    Raises ConfigError where the source's entry cannot be used: that is ours to correct, not the document's fault.
+    """
+    reader = READERS.get(source.format)
+    if reader is None:
+        yield Reject(locator="", reason=f"couldn't read a document: format {source.format} has no documents")
+        return
+    try:
+        yield from reader(document, source)
+    except ReadError as error:
+        yield Reject(locator="", reason=str(error))

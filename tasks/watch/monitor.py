@@ -1,0 +1,221 @@
+"""A monitor: batches that nobody has judged and items that nobody has looked backwards for come in, findings go out.
+
+Each batch is one transaction: what it claims of followed actors becomes items, the rules are evaluated over its facts,
+findings and the judgement row are written together. Then items that are new to this monitor are evaluated over the
+whole warehouse, a chunk of items per transaction, with their marks. Kill it anywhere: what was committed is marked as
+done, the rest is done again from the start, and a finding is unique by what is new.
+
+Nothing falls between the two directions:
+- A batch is judged while a watch is being added: it may not see the new items. They are unmarked, and the sweep that
+  marks them begins after the batch was committed, so it sees the batch's facts.
+- A batch commits after a sweep has read: it has no judgement row yet, since only this process writes those (it holds
+  the lock `monitor:NAME`), and it is judged later with the items in sight.
+- An item turns out to be known from an earlier day: whoever lowers `since` clears the marks under the lock on the watch
+  set, which a sweep holds from reading its chunk to marking it. So no mark can outlive the `since` that it was made for.
+- Two monitors at once follow the same claims: the items are the same rows, and the lock on the watch set orders them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Final, TypeVar
+
+import msgspec
+from sqlalchemy import Connection, Engine, text
+
+from db import runs, watching_match
+from db.rows import driver
+from db.watching import lock_items
+from db.watching_rules import MENTIONS, WITHDRAW_WATCHED
+from intel.entities import Entity
+from intel.names import default_suffixes
+from tasks.watch.describe import describe
+from tasks.watch.rules import of_monitor
+
+Result = TypeVar("Result")
+
+CHUNK: Final = 5_000
+"""Items of one backward sweep's transaction."""
+
+PENDING: Final = """
+SELECT b.id, b.run_id FROM batch b
+WHERE NOT EXISTS (SELECT FROM judgement j WHERE j.batch_id = b.id AND j.monitor = :monitor) ORDER BY b.id
+"""
+_UNFOLLOWED: Final = """
+SELECT id FROM watch w WHERE follows_actor AND active AND actor_id IS NOT NULL
+    AND NOT EXISTS (SELECT FROM cursor c WHERE c.name = 'follow:' || w.id) ORDER BY id
+"""
+_JUDGED: Final = """
+INSERT INTO judgement (batch_id, monitor, items)
+VALUES (:batch_id, :monitor, (SELECT coalesce(max(id), 0) FROM watch_item))
+"""
+_CLAIMED: Final = """
+SELECT EXISTS (SELECT FROM watch_candidate c JOIN watch w ON w.actor_id = c.object_id AND w.follows_actor AND w.active
+               WHERE c.predicate = 'attributed-to')
+"""
+
+
+class Monitor(msgspec.Struct, frozen=True, kw_only=True):
+    """What a monitor looks at.
+
+    `predicates` are those of the facts that its rules read; `widen` the statements that add known facts to them.
+    `mark` goes to `watch_item.swept`: it changes when the rules do, and all items are looked backwards for again.
+    """
+
+    name: str
+    mark: str
+    predicates: tuple[str, ...]
+    widen: tuple[str, ...]
+
+
+class Monitored(msgspec.Struct, frozen=True, kw_only=True):
+    """What one run of a monitor did: batches judged, items looked backwards for, findings made."""
+
+    monitor: str
+    batches: int = 0
+    items: int = 0
+    findings: int = 0
+
+
+def watch(engine: Engine, monitor: Monitor, *, chunk: int = CHUNK) -> Monitored:
+    """Judge what is due. Raises BusyError where another process runs this monitor."""
+    batches, items, findings = 0, 0, 0
+    with runs.exclusive(engine, f"monitor:{monitor.name}"):
+        while True:
+            _follow_new(engine)
+            with engine.connect() as connection:
+                due = connection.execute(text(PENDING), {"monitor": monitor.name}).all()
+            for batch_id, run_id in due:
+                findings += _in_transaction(engine, partial(_judge, monitor=monitor, batch_id=batch_id, run_id=run_id))
+            batches += len(due)
+            swept = 0
+            while True:
+                taken, found = _in_transaction(engine, partial(_sweep, monitor=monitor, size=chunk))
+                findings += found
+                swept += taken
+                if taken < chunk:
+                    break
+            items += swept
+            if not due and not swept:
+                break
+    return Monitored(monitor=monitor.name, batches=batches, items=items, findings=findings)
+
+
+def prepare(connection: Connection) -> None:
+    """The monitor's tables, for this transaction."""
+    connection.exec_driver_sql("SET LOCAL jit = off")
+    connection.exec_driver_sql("SET LOCAL work_mem = '64MB'")
+    connection.exec_driver_sql(watching_match.TEMPORARY)
+
+
+def _in_transaction(engine: Engine, work: Callable[[Connection], Result]) -> Result:
+    with engine.begin() as connection:
+        return work(connection)
+
+
+def _follow_new(engine: Engine) -> None:
+    """Read all claims about the actors of watches that are new or changed."""
+    with engine.connect() as connection:
+        due = connection.execute(text(_UNFOLLOWED)).scalars().all()
+    for watch_id in due:
+        with engine.begin() as connection:
+            lock_items(connection)
+            prepare(connection)
+            connection.execute(text(watching_match.CLAIMS), {"watch_id": watch_id})
+            connection.exec_driver_sql("ANALYZE watch_candidate")
+            connection.execute(text(watching_match.FOLLOW))
+            runs.write_cursor(connection, f"follow:{watch_id}", {"followed": True}, None)
+
+
+def _judge(connection: Connection, *, monitor: Monitor, batch_id: int, run_id: int) -> int:
+    prepare(connection)
+    known = {"batch_id": batch_id, "run_id": run_id, "predicates": list(monitor.predicates)}
+    connection.execute(
+        text(watching_match.BATCH_FACTS), {name: known[name] for name in ("batch_id", "predicates")}
+    )
+    restated = connection.execute(text(watching_match.RESTATED_FACTS), known).rowcount
+    connection.exec_driver_sql("ANALYZE watch_candidate")
+    if connection.execute(text(_CLAIMED)).scalar_one():
+        lock_items(connection)
+        connection.execute(text(watching_match.FOLLOW))
+    found = _evaluate(connection, monitor)
+    if restated:
+        connection.execute(text(watching_match.WITHDRAW_KNOWN), {"batch_id": batch_id})
+    connection.execute(text(_JUDGED), {"batch_id": batch_id, "monitor": monitor.name})
+    return found
+
+
+def _sweep(connection: Connection, *, monitor: Monitor, size: int) -> tuple[int, int]:
+    """(items looked backwards for, findings) of one chunk."""
+    lock_items(connection)
+    prepare(connection)
+    taken = connection.execute(text(watching_match.TAKE_CHUNK), {"mark": monitor.mark, "size": size}).rowcount
+    if not taken:
+        return 0, 0
+    _scope_chunk(connection)
+    connection.exec_driver_sql("ANALYZE watch_chunk")
+    for statement in (watching_match.SWEEP_ENTITY, watching_match.SWEEP_SCOPE, watching_match.SWEEP_NETWORK):
+        connection.execute(text(statement))
+    connection.exec_driver_sql("ANALYZE watch_swept_entity")
+    connection.execute(text(watching_match.SWEPT_FACTS), {"predicates": list(monitor.predicates)})
+    found = _evaluate(connection, monitor)
+    connection.execute(text(watching_match.MARK_CHUNK), {"mark": monitor.mark})
+    return taken, found
+
+
+def _scope_chunk(connection: Connection) -> None:
+    """Say under which registrable domain the chunk's names stand, which is what the index knows."""
+    connection.exec_driver_sql("UPDATE watch_chunk SET scope = value WHERE match = 'scope'")
+    names = connection.execute(text("SELECT value FROM watch_chunk WHERE match = 'subtree'")).scalars().all()
+    for name in names:
+        connection.execute(
+            text("UPDATE watch_chunk SET scope = :scope WHERE match = 'subtree' AND value = :name"),
+            {"scope": default_suffixes().registrable(name), "name": name},
+        )
+
+
+def _evaluate(connection: Connection, monitor: Monitor) -> int:
+    """Evaluate the rules over the candidates and store what they find. Returns how many findings are new."""
+    for statement in monitor.widen:
+        connection.exec_driver_sql("ANALYZE watch_candidate")
+        connection.execute(text(statement))
+    connection.exec_driver_sql("ANALYZE watch_candidate")
+    connection.execute(text(watching_match.ENTITIES))
+    connection.exec_driver_sql("ANALYZE watch_entity")
+    if not connection.execute(text(watching_match.HITS)).rowcount:
+        return 0
+    connection.exec_driver_sql("ANALYZE watch_hit")
+    connection.execute(text(MENTIONS))
+    connection.exec_driver_sql("ANALYZE watch_mention")
+    matched = sum(connection.execute(text(rule.statement)).rowcount for rule in of_monitor(monitor.name))
+    if monitor.name == "certificates":
+        connection.execute(text(WITHDRAW_WATCHED))
+    if not matched:
+        return 0
+    connection.exec_driver_sql("ANALYZE watch_match")
+    connection.execute(text(watching_match.COLLAPSE))
+    connection.exec_driver_sql("ANALYZE watch_found")
+    return _store(connection)
+
+
+def _store(connection: Connection) -> int:
+    new = connection.execute(text(watching_match.NEW_FINDINGS)).all()
+    connection.execute(text(watching_match.REFRESH_FINDINGS))
+    if new:
+        with driver(connection).cursor().copy("COPY watch_new FROM STDIN") as copy:
+            for watch_id, rule, novelty, *rest in new:
+                said = describe(rule, subject=_entity(*rest[:4]), other=_entity(*rest[4:8]), item=tuple(rest[8:11]))
+                copy.write_row(
+                    (watch_id, rule, novelty, said.lapse, said.title, said.severity, said.annotations_json)
+                )
+        connection.exec_driver_sql("ANALYZE watch_new")
+        connection.execute(text(watching_match.INSERT_FINDINGS))
+    connection.execute(text(watching_match.INSERT_EVIDENCE))
+    if new:
+        connection.execute(text(watching_match.KNOWN_CLAIMS))
+    return len(new)
+
+
+def _entity(kind: str | None, value: str, scope: str, address: str | None) -> Entity | None:
+    return None if kind is None else Entity(kind, value, scope, address or "", b"")

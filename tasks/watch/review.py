@@ -1,0 +1,205 @@
+"""What people do with findings: say what they think of one, and see what it rests on.
+
+Comes in: a finding's id. Goes out: a changed status, or the chain from what is watched to what was found, with each
+fact's source, reference, place, times and TLP. People's data is masked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final, Literal
+
+import msgspec
+from sqlalchemy import Connection, func, select, text, update
+from sqlalchemy.orm import aliased
+
+from db.models import Entity, Finding, Watch, WatchItem
+from intel.errors import WarehouseError
+from intel.facts import TLP
+from tasks.watch.describe import masked
+
+
+Status = Literal["open", "acknowledged", "confirmed", "dismissed"]
+
+# Uses pk_finding_fact, pk_fact and pk_fact_history.
+_EVIDENCE: Final = """
+SELECT ff.role, f.id AS fact_id, s.kind AS subject_kind, s.value AS subject, f.predicate, o.kind AS object_kind,
+    o.value AS object, src.name AS source, src.reliability, f.reference, f.tlp, f.confidence, d.location, f.locator,
+    f.personal, h.first_seen, h.last_seen, h.recorded_at
+FROM finding_fact ff
+JOIN fact f ON f.id = ff.fact_id
+JOIN entity s ON s.id = f.subject_id
+LEFT JOIN entity o ON o.id = f.object_id
+JOIN source src ON src.id = f.source_id
+LEFT JOIN document d ON d.id = f.document_id
+CROSS JOIN LATERAL (SELECT min(event_time) FILTER (WHERE NOT ended) AS first_seen,
+    max(event_time) FILTER (WHERE NOT ended) AS last_seen, min(recorded_at) AS recorded_at
+    FROM fact_history WHERE fact_id = f.id) h
+WHERE ff.finding_id = :finding_id
+ORDER BY ff.role DESC, h.first_seen, f.id
+"""
+# Evidence that no longer counts. Uses ix_finding_fact_fact_id.
+_DROP_EVIDENCE: Final = """
+DELETE FROM finding_fact WHERE fact_id = ANY(:facts) RETURNING finding_id
+"""
+# Findings that have lost all that was new in them, or the known facts that the new ones met.
+_WITHDRAW: Final = """
+UPDATE finding n SET status = 'withdrawn', status_reason = :reason, changed_at = clock_timestamp()
+WHERE n.id = ANY(:findings) AND n.status <> 'withdrawn' AND (
+    NOT EXISTS (SELECT FROM finding_fact ff WHERE ff.finding_id = n.id AND ff.role = 'new')
+    OR (n.id = ANY(:known) AND NOT EXISTS (SELECT FROM finding_fact ff WHERE ff.finding_id = n.id AND ff.role = 'known'))
+)
+RETURNING n.id
+"""
+
+
+class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+    """A fact that a finding rests on. `first_seen` and `last_seen` are event times, `recorded_at` recorded time."""
+
+    role: str
+    fact_id: int
+    subject: str
+    predicate: str
+    object: str
+    source: str
+    reliability: str
+    reference: str
+    tlp: str
+    confidence: int | None
+    location: str
+    locator: str
+    first_seen: datetime | None
+    last_seen: datetime | None
+    recorded_at: datetime | None
+
+
+class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+    """The chain of a finding: what is watched, by which rule, what is new and what it meets.
+
+    `item` is the watched item as it stands now, empty once it is no longer watched. `tlp` is the strictest of the facts.
+    """
+
+    finding_id: int
+    title: str
+    watch: str
+    actor: str
+    rule: str
+    item: str
+    since: datetime | None
+    subject: str
+    lapse: bool
+    severity: int
+    annotations: tuple[dict[str, Any], ...]
+    status: str
+    status_reason: str
+    event_time: datetime | None
+    found_at: datetime
+    tlp: str
+    new: tuple[Evidence, ...]
+    known: tuple[Evidence, ...]
+
+
+def set_status(connection: Connection, finding_id: int, status: Status, reason: str = "") -> None:
+    """Say what a person thinks of a finding: acknowledge, confirm, dismiss (with a reason) or reopen it.
+
+    Raises WarehouseError where there is no such finding, it was withdrawn, or a dismissal gives no reason.
+    """
+    if status == "dismissed" and not reason.strip():
+        raise WarehouseError(f"couldn't dismiss finding {finding_id}: no reason was given; it stays as it is")
+    changed = connection.execute(
+        update(Finding)
+        .where(Finding.id == finding_id, Finding.status != "withdrawn")
+        .values(status=status, status_reason=reason, changed_at=func.clock_timestamp())
+    ).rowcount
+    if not changed:
+        raise WarehouseError(
+            f"couldn't change finding {finding_id}: there is none, or its facts were withdrawn; nothing is changed"
+        )
+
+
+def withdraw(connection: Connection, facts: Sequence[int], reason: str) -> list[int]:
+    """Take facts (ids) away from what rests on them; the findings that nothing new is left of are withdrawn.
+
+    To be called in the transaction that withdraws the facts. A finding that keeps another new fact, and another known
+    one where it had any, stands. Returns the ids of the withdrawn.
+    """
+    ids = list(facts)
+    known = connection.execute(
+        text("SELECT DISTINCT finding_id FROM finding_fact WHERE fact_id = ANY(:facts) AND role = 'known'"), {"facts": ids}
+    )
+    lost_known = list(known.scalars())
+    touched = sorted(set(connection.execute(text(_DROP_EVIDENCE), {"facts": ids}).scalars()))
+    rows = connection.execute(text(_WITHDRAW), {"findings": touched, "known": lost_known, "reason": reason})
+    return sorted(rows.scalars())
+
+
+def explain(connection: Connection, finding_id: int) -> Explanation:
+    """The chain of a finding, people's data masked. Raises WarehouseError where there is no such finding."""
+    actor = aliased(Entity)
+    row = connection.execute(
+        select(
+            Finding.__table__,
+            Watch.name.label("watch"),
+            actor.value.label("actor"),
+            Entity.kind.label("subject_kind"),
+            Entity.value.label("subject"),
+            WatchItem.match.label("item_match"),
+            WatchItem.kind.label("item_kind"),
+            WatchItem.value.label("item_value"),
+            WatchItem.since.label("since"),
+        )
+        .join(Watch, Watch.id == Finding.watch_id)
+        .join(Entity, Entity.id == Finding.subject_id)
+        .outerjoin(actor, actor.id == Watch.actor_id)
+        .outerjoin(WatchItem, WatchItem.id == Finding.item_id)
+        .where(Finding.id == finding_id)
+    ).one_or_none()
+    if row is None:
+        raise WarehouseError(f"couldn't explain finding {finding_id}: there is none")
+    facts = connection.execute(text(_EVIDENCE), {"finding_id": finding_id}).all()
+    said = [_evidence(fact) for fact in facts]
+    return Explanation(
+        finding_id=finding_id,
+        title=row.title,
+        watch=row.watch,
+        actor=row.actor or "",
+        rule=row.rule,
+        item="" if row.item_match is None else f"{row.item_match} {masked(row.item_kind, row.item_value)}",
+        since=row.since,
+        subject=masked(row.subject_kind, row.subject),
+        lapse=row.lapse,
+        severity=row.severity,
+        annotations=tuple(row.annotations),
+        status=row.status,
+        status_reason=row.status_reason,
+        event_time=row.event_time,
+        found_at=row.found_at,
+        tlp=TLP(max((fact.tlp for fact in facts), default=TLP.RED)).label,
+        new=tuple(one for one in said if one.role == "new"),
+        known=tuple(one for one in said if one.role == "known"),
+    )
+
+
+def _evidence(fact: Any) -> Evidence:
+    # A fact marked as personal may name the person in a field of a plain kind.
+    named = "" if fact.object is None else masked(fact.object_kind, fact.object)
+    if fact.personal and named == fact.object:
+        named = f"{named[:1]}***"
+    return Evidence(
+        role=fact.role,
+        fact_id=fact.fact_id,
+        subject=masked(fact.subject_kind, fact.subject),
+        predicate=fact.predicate,
+        object=named,
+        source=fact.source,
+        reliability=fact.reliability,
+        reference=fact.reference,
+        tlp=TLP(fact.tlp).label,
+        confidence=fact.confidence,
+        location=fact.location or "",
+        locator=fact.locator,
+        first_seen=fact.first_seen,
+        last_seen=fact.last_seen,
+        recorded_at=fact.recorded_at,
+    )

@@ -1,0 +1,74 @@
+"""The rules: what each looks for, what it is worth and how a finding of it reads.
+
+A rule is one entry here and one statement of the same name in `db/watching_rules.py`. Severity is 0 to 100, before
+known-good lists and hubs take their part. Titles take `subject` (what was found), `item` (what is watched) and `other`
+(what else the statement names); people's data in them is masked.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from db.watching_rules import STATEMENTS
+
+
+class Rule(msgspec.Struct, frozen=True, kw_only=True):
+    """One rule. `lapse`: what it finds is a mistake of the actor's."""
+
+    name: str
+    monitor: str
+    severity: int
+    title: str
+    lapse: bool = False
+
+    @property
+    def statement(self) -> str:
+        """Its SQL, which reads the monitor's tables and writes `watch_match`."""
+        return STATEMENTS[self.name]
+
+
+RULES: Final = (
+    Rule(name="exact", monitor="registrations", severity=70, title="{subject} was stated by another source or again"),
+    Rule(name="same-domain", monitor="registrations", severity=60, title="{subject} stands under {item}"),
+    Rule(name="same-address", monitor="registrations", severity=60, title="{subject} stands on {item}"),
+    Rule(name="new-resolution", monitor="registrations", severity=50, title="{subject} leads to {other}"),
+    Rule(name="registered", monitor="registrations", severity=65, title="new registration: {subject}, {other}"),
+    Rule(
+        name="shared-registrant",
+        monitor="registrations",
+        severity=75,
+        title="{subject} has a registrant in common with {other}",
+        lapse=True,
+    ),
+    Rule(name="certificate-name", monitor="certificates", severity=60, title="certificate {subject} names {other}"),
+    Rule(
+        name="reused-key",
+        monitor="certificates",
+        severity=80,
+        title="certificate {subject} has a key that {item} was known to have",
+        lapse=True,
+    ),
+    Rule(
+        name="reused-certificate",
+        monitor="certificates",
+        severity=80,
+        title="{subject} presents the watched certificate {other}",
+        lapse=True,
+    ),
+    Rule(
+        name="mixed-certificate",
+        monitor="certificates",
+        severity=45,
+        title="certificate {subject} names {other} together with names under watch",
+        lapse=True,
+    ),
+)
+
+BY_NAME: Final = {rule.name: rule for rule in RULES}
+
+
+def of_monitor(monitor: str) -> tuple[Rule, ...]:
+    """The rules that a monitor evaluates, in their order."""
+    return tuple(rule for rule in RULES if rule.monitor == monitor)

@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import ipaddress
+import time
+from collections.abc import Iterable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from intel.match.certificates import MAX_COVERED, By, WatchSet
+from intel.names import default_suffixes
+from intel.x509 import CertificateView
+
+KEY = b"k" * 32
+DIGEST = b"d" * 32
+
+
+def met(watch: WatchSet, *names: str) -> set[tuple[str, str]]:
+    return {(hit.by.value, hit.watched) for hit in watch.match(CertificateView(names=names))}
+
+
+def test_a_scope_is_met_by_every_name_registered_under_it() -> None:
+    watch = WatchSet(scopes=frozenset({"evil.example", "github.io"}))
+    assert met(watch, "a.b.evil.example") == {("scope", "evil.example")}
+    assert met(watch, "*.evil.example") == {("scope", "evil.example")}
+    assert met(watch, "notevil.example", "evil.example.org", "example") == set()
+    assert met(watch, "stranger.github.io") == set()
+    assert met(watch, "github.io") == {("scope", "github.io")}
+
+
+def test_a_subtree_is_met_by_itself_and_below() -> None:
+    watch = WatchSet(subtrees=frozenset({"host.evil.example"}))
+    for name in ("host.evil.example", "a.host.evil.example", "*.host.evil.example", "*.a.host.evil.example"):
+        assert met(watch, name) == {("subtree", "host.evil.example")}, name
+    assert met(watch, "evil.example", "ghost.evil.example") == set()
+
+
+def test_a_wildcard_covers_one_label() -> None:
+    watch = WatchSet(names=frozenset({"host.evil.example"}), scopes=frozenset({"shop.co.uk"}))
+    assert met(watch, "*.evil.example") == {("wildcard", "host.evil.example")}
+    assert met(watch, "h*t.evil.example", "h?st.evil.example") == {("wildcard", "host.evil.example")}
+    assert met(watch, "*.co.uk") == {("wildcard", "shop.co.uk")}
+    assert met(watch, "*.example", "*.other.example", "*", "*.", "**", "a.*") == set()
+
+
+def test_a_wildcard_on_a_busy_parent_makes_a_bounded_number_of_hits() -> None:
+    watch = WatchSet(names=frozenset(f"n{number:04}.busy.example" for number in range(2_000)))
+    assert len(watch.match(CertificateView(names=("*.busy.example",)))) == MAX_COVERED
+
+
+def test_addresses_and_networks() -> None:
+    watch = WatchSet(addresses=frozenset({"192.0.2.7", "198.51.100.0/24", "2001:db8::/32"}))
+    view = CertificateView(ip_addresses=("192.0.2.7", "198.51.100.9", "2001:db8::1", "::ffff:192.0.2.7", "192.0.2.8"))
+    assert [(hit.by.value, hit.watched, hit.named) for hit in watch.match(view)] == [
+        ("address", "192.0.2.7", "192.0.2.7"),
+        ("network", "198.51.100.0/24", "198.51.100.9"),
+        ("network", "2001:db8::/32", "2001:db8::1"),
+        ("address", "192.0.2.7", "::ffff:192.0.2.7"),
+    ]
+
+
+def test_keys_and_digests() -> None:
+    view = CertificateView(names=("harmless.example",), spki_sha256=KEY)
+    watch = WatchSet(keys=frozenset({KEY}), certificates=frozenset({DIGEST}))
+    assert [hit.by for hit in watch.match(view, [DIGEST, b"x" * 32])] == [By.CERTIFICATE, By.KEY]
+    assert WatchSet().match(view, [DIGEST]) == ()
+    assert [hit.by for hit in WatchSet().match(view, learned={KEY})] == [By.KEY]
+
+
+def test_what_may_be_a_strangers_teaches_no_key() -> None:
+    watch = WatchSet(
+        scopes=frozenset({"evil.example"}),
+        zones=frozenset({"dyn.example"}),
+        names=frozenset({"host.shared.example"}),
+        addresses=frozenset({"192.0.2.0/24"}),
+    )
+    view = CertificateView(names=("*.shared.example", "x.dyn.example"), ip_addresses=("192.0.2.1",))
+    assert {hit.by for hit in watch.match(view)} == {By.WILDCARD, By.ZONE, By.NETWORK}
+    assert not any(hit.teaches for hit in watch.match(view))
+    assert all(hit.teaches for hit in watch.match(CertificateView(names=("evil.example", "host.shared.example"))))
+
+
+def test_a_watch_set_cannot_be_changed() -> None:
+    with pytest.raises(AttributeError):
+        WatchSet().keys = frozenset()  # type: ignore[misc]  # what is tested
+
+
+LABEL = st.sampled_from(["a", "b", "example", "com", "co", "uk", "github", "io"])
+NAME = st.lists(LABEL, min_size=1, max_size=4).map(".".join)
+NAMED = st.tuples(st.sampled_from(["", "", "*.", "x*.", "?."]), NAME).map("".join)
+ADDRESS = st.integers(0xC0000200, 0xC000020F).map(lambda number: str(ipaddress.ip_address(number)))
+NETWORK = st.tuples(ADDRESS, st.integers(26, 32)).map(
+    lambda pair: str(ipaddress.ip_network(f"{pair[0]}/{pair[1]}", strict=False)).removesuffix("/32")
+)
+NAMES = st.frozensets(NAME, max_size=5)
+
+
+def is_below(name: str, parent: str) -> bool:
+    return name == parent or name.endswith("." + parent)
+
+
+def naive(watch: WatchSet, names: Iterable[str], addresses: Iterable[str]) -> set[tuple[str, str, str]]:
+    found: set[tuple[str, str, str]] = set()
+    for name in names:
+        starred = "*" in name or "?" in name
+        bare = name.partition(".")[2] if starred else name
+        for watched in watch.scopes | watch.subtrees | watch.names:
+            if starred and watched.partition(".")[2] == bare:
+                found.add(("wildcard", watched, name))
+        found |= {("name", watched, name) for watched in watch.names if watched == bare}
+        found |= {("subtree", watched, name) for watched in watch.subtrees if is_below(bare, watched)}
+        found |= {("zone", watched, name) for watched in watch.zones if is_below(bare, watched)}
+        for watched in watch.scopes:
+            if default_suffixes().registrable(bare) == watched:
+                found.add(("scope", watched, name))
+    for address in addresses:
+        for watched in watch.addresses:
+            if ipaddress.ip_address(address) in ipaddress.ip_network(watched):
+                found.add(("network" if "/" in watched else "address", watched, address))
+    return found
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.builds(
+        WatchSet,
+        scopes=NAMES,
+        subtrees=NAMES,
+        zones=NAMES,
+        names=NAMES,
+        addresses=st.frozensets(NETWORK, max_size=4),
+    ),
+    st.lists(NAMED, max_size=4),
+    st.lists(ADDRESS, max_size=3),
+)
+def test_the_sets_find_what_a_linear_scan_finds(watch: WatchSet, names: list[str], addresses: list[str]) -> None:
+    hits = watch.match(CertificateView(names=tuple(names), ip_addresses=tuple(addresses)))
+    assert len(hits) == len(set(hits))
+    assert {(hit.by.value, hit.watched, hit.named) for hit in hits} == naive(watch, names, addresses)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.text(max_size=300), max_size=3))
+def test_no_text_breaks_the_matcher(names: list[str]) -> None:
+    watch = WatchSet(scopes=frozenset({"evil.example"}), names=frozenset({"x.evil.example"}))
+    watch.match(CertificateView(names=tuple(names)))
+
+
+def test_a_name_of_thousands_of_labels_is_quick() -> None:
+    watch = WatchSet(scopes=frozenset({"evil.example"}))
+    names = tuple("a." * 2_000 + f"n{number}.evil.example" for number in range(200))
+    started = time.monotonic()
+    assert len(watch.match(CertificateView(names=names))) == 200
+    assert time.monotonic() - started < 1
+
+
+def test_a_hundred_thousand_items_cost_what_ten_do() -> None:
+    large = WatchSet(scopes=frozenset(f"evil{number}.example" for number in range(100_000)))
+    views = [CertificateView(names=(f"www.fine{number}.example", f"fine{number}.example")) for number in range(5_000)]
+    started = time.monotonic()
+    assert not any(large.match(view) for view in views)
+    assert time.monotonic() - started < 1

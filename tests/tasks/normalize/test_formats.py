@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from intel.config.sources import Format, Source
+from intel.facts import Fact, RawDocument, Reject
+from tasks.normalize.formats import READERS, read_document
+
+
+def test_every_format_with_documents_has_a_reader() -> None:
+    assert set(Format) - set(READERS) <= {Format.CT, Format.LOOKUP}
+
+
+def test_a_format_without_documents_is_one_reject(make_source: Any, read_all: Any) -> None:
+    facts, rejects = read_all(make_source("ct"), b"x")
+    assert not facts
+    assert [reject.locator for reject in rejects] == [""]
+
+
+def test_a_document_that_fails_on_the_way_keeps_what_was_read(
+    make_source: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from intel.entities import guess
+    from intel.errors import ReadError
+
+    def read(document: RawDocument, source: Source) -> Iterator[Fact]:
+        yield Fact(subject=guess("a.example"), predicate="listed", locator="line 1")
+        raise ReadError("couldn't read the rest: it ends too soon")
+
+    monkeypatch.setitem(READERS, Format.LIST, read)
+    document = RawDocument(document_id=1, location="x", body=b"", as_of=datetime(2026, 1, 1, tzinfo=UTC))
+    first, last = read_document(document, make_source("list"))
+    assert first.locator == "line 1"
+    assert last == Reject(locator="", reason="couldn't read the rest: it ends too soon")

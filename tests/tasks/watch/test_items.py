@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from intel.config.watches import WatchedItem, WatchFile
+from intel.errors import ConfigError, ReadError
+from tasks.watch.items import Changed, add_watch, list_watches, read_items, remove_watch, sync_files
+
+
+def _items(**fields: str) -> list[tuple[str, str, str]]:
+    return [(item.match, item.kind, item.value) for item in read_items(WatchedItem(**fields))]
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"entity": "hxxp://Evil[.]example/x"}, [("entity", "url", "http://evil.example/x")]),
+        ({"entity": "name-server:ns1.evil.example"}, [("entity", "domain", "ns1.evil.example")]),
+        ({"entity": "handle:bad_guy"}, [("entity", "handle", "bad_guy")]),
+        ({"entity": "2001:db8::1"}, [("entity", "ip", "2001:db8::1")]),
+        ({"domain": "Evil.example."}, [("scope", "", "evil.example")]),
+        ({"domain": "a.evil.example"}, [("entity", "domain", "a.evil.example"), ("subtree", "", "a.evil.example")]),
+        ({"domain": "co.uk"}, [("entity", "domain", "co.uk")]),
+        ({"domain": "duckdns.org"}, [("entity", "domain", "duckdns.org")]),
+        ({"domain": "mine.duckdns.org"}, [("scope", "", "mine.duckdns.org")]),
+        ({"network": "192.0.2.9"}, [("network", "", "192.0.2.9")]),
+        ({"network": "192.0.2.9/32"}, [("network", "", "192.0.2.9")]),
+        ({"network": "192.0.2.9/24"}, [("network", "", "192.0.2.0/24")]),
+        ({"network": "2001:db8::/32"}, [("network", "", "2001:db8::/32")]),
+        ({"key": "AB" * 32}, [("entity", "public-key", "sha256:" + "ab" * 32)]),
+        ({"certificate": "cd" * 32}, [("entity", "certificate", "sha256:" + "cd" * 32)]),
+    ],
+)
+def test_an_item_is_read_as_what_it_matches(fields, expected):
+    assert _items(**fields) == expected
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"entity": "a.example", "domain": "b.example"},
+        {"network": "nonsense"},
+        {"domain": "localhost"},
+        {"entity": "evil.example", "since": "yesterday"},
+        {"entity": "http://evil.example/" + "x" * 3000},
+    ],
+)
+def test_an_item_that_names_nothing_is_refused(fields):
+    with pytest.raises(ReadError):
+        _items(**fields)
+
+
+def test_since_is_utc():
+    [item] = read_items(WatchedItem(domain="evil.example", since="2026-01-03"))
+    assert item.since == datetime(2026, 1, 3, tzinfo=UTC)
+
+
+def _rows(world):
+    return world.execute("SELECT id, match, value, since FROM watch_item ORDER BY match, value")
+
+
+def test_files_are_brought_in_once_and_changes_keep_what_stays(world):
+    file = WatchFile(name="one", items=(WatchedItem(domain="evil.example"), WatchedItem(network="192.0.2.1")))
+    with world.engine.begin() as connection:
+        assert sync_files(connection, [file]) == Changed(watches=1, removed=0)
+    before = _rows(world), world.execute("SELECT id, xmin::text FROM watch")
+    with world.engine.begin() as connection:
+        sync_files(connection, [file])
+    assert (_rows(world), world.execute("SELECT id, xmin::text FROM watch")) == before
+    changed = WatchFile(name="one", items=(WatchedItem(domain="evil.example"), WatchedItem(domain="bad.example")))
+    with world.engine.begin() as connection:
+        sync_files(connection, [changed])
+    kept = {row[2]: row[0] for row in _rows(world)}
+    assert set(kept) == {"evil.example", "bad.example"}
+    assert kept["evil.example"] in {row[0] for row in before[0]}
+    assert world.execute("SELECT id FROM watch") == [(before[1][0][0],)]
+
+
+def test_a_watch_whose_file_goes_stays_only_for_its_findings(world, say):
+    found, unfound = (WatchFile(name=n, items=(WatchedItem(domain=f"{n}.example"),)) for n in ("one", "two"))
+    with world.engine.begin() as connection:
+        sync_files(connection, [found, unfound])
+    world.load(say.listed("a.one.example"))
+    world.monitor()
+    with world.engine.begin() as connection:
+        add_watch(connection, "mine", [WatchedItem(domain="mine.example")])
+        assert sync_files(connection, []).removed == 2
+    with world.engine.connect() as connection:
+        assert [(w.name, w.active, w.items, w.findings) for w in list_watches(connection)] == [
+            ("mine", True, 1, 0),
+            ("one", False, 0, 1),
+        ]
+    world.load(say.listed("b.one.example"))
+    assert world.monitor() == 0
+    with world.engine.begin() as connection:
+        sync_files(connection, [found])
+    assert world.monitor() == 1
+
+
+def test_what_an_actor_is_claimed_to_have_outlives_a_change_of_the_list(world, say):
+    world.load(say.claim("evil.example", "lab:one"))
+    world.watch("watch", WatchedItem(domain="bad.example"), actor="lab:one", follow_actor=True)
+    world.monitor()
+    before = {row[2]: row[0] for row in _rows(world)}
+    world.watch("watch", WatchedItem(domain="good.example"), actor="lab:one", follow_actor=True)
+    world.monitor()
+    after = {row[2]: row[0] for row in _rows(world)}
+    assert set(after) == {"evil.example", "good.example"}
+    assert after["evil.example"] == before["evil.example"]
+    world.watch("watch", WatchedItem(domain="good.example"), actor="lab:two", follow_actor=True)
+    world.monitor()
+    assert [row[2] for row in _rows(world)] == ["good.example"]
+
+
+def test_what_cannot_be_read_changes_nothing(world):
+    world.watch("watch", WatchedItem(domain="evil.example"))
+    before = _rows(world)
+    for items, options in (
+        ([WatchedItem(domain="nonsense")], {}),
+        ([], {"rules": ("unheard-of",)}),
+        ([], {"follow_actor": True}),
+        ([WatchedItem(entity="handle:a"), WatchedItem(entity="persona:a")], {}),
+    ):
+        with pytest.raises(ConfigError), world.engine.begin() as connection:
+            add_watch(connection, "watch", items, **options)
+    with pytest.raises(ConfigError), world.engine.begin() as connection:
+        sync_files(connection, [WatchFile(name="watch")])
+    assert _rows(world) == before
+
+
+def test_removing_a_watch_that_is_not_there_says_so(world):
+    with world.engine.begin() as connection:
+        assert remove_watch(connection, "none") is False

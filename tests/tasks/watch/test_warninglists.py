@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from intel.entities import guess
+from tasks.watch.describe import describe
+from tasks.watch.warninglists import Lists, ListEntry, annotate, lists
+
+
+def _hubs(value: str) -> set[str]:
+    return {said.hub for said in annotate(guess(value))}
+
+
+@pytest.mark.parametrize(
+    ("value", "hub"),
+    [
+        ("www.wikipedia.org", "known-good"),
+        ("1.1.1.1", "public-dns"),
+        ("104.16.1.1", "cdn"),
+        ("104.16.1.1:443", "cdn"),
+        ("http://104.16.1.1/x", "cdn"),
+        ("https://bit.ly/abc", "shortener"),
+        ("a.b.bit.ly", "shortener"),
+        ("duckdns.org", "shared-suffix"),
+        ("co.uk", "shared-suffix"),
+        ("abuse@some.example", "role-mailbox"),
+        ("d41d8cd98f00b204e9800998ecf8427e", "placeholder"),
+        ("10.1.2.3", "special-use"),
+    ],
+)
+def test_a_value_that_a_list_knows_is_annotated(value, hub):
+    assert hub in _hubs(value)
+
+
+@pytest.mark.parametrize("value", ["evil.example", "notbit.ly.example", "a.mine.co.uk", "198.18.0.1:1"])
+def test_a_value_that_no_list_knows_is_not(value):
+    assert _hubs(value) - {"special-use"} == set()
+
+
+def test_a_strangers_name_below_a_shared_suffix_is_neither_suffix_nor_known_good():
+    assert not _hubs("mine.duckdns.org") & {"shared-suffix", "known-good"}
+
+
+def test_a_list_says_nothing_of_kinds_that_it_is_not_about():
+    assert annotate(guess("bit.ly@mail.example")) == []
+
+
+def test_severity_is_lowered_and_never_dropped():
+    plain = describe("same-domain", subject=guess("a.evil.example"), other=None, item=("scope", "", "evil.example"))
+    good = describe("same-domain", subject=guess("www.wikipedia.org"), other=None, item=("scope", "", "wikipedia.org"))
+    assert (plain.severity, plain.annotations) == (60, ())
+    assert good.severity < 60
+    assert good.annotations[0]["why"]
+
+
+def test_people_are_masked_in_titles():
+    said = describe("same-domain", subject=guess("john.doe@evil.example"), other=None, item=("scope", "", "evil.example"))
+    assert said.title == "j***@evil.example stands under the watched domain evil.example"
+
+
+def test_a_look_up_takes_microseconds():
+    lists()
+    asked = [guess(text) for text in ("a.b.c.evil.example", "203.0.113.5:443", "http://x.example/y", "a@b.example")]
+    best = min(_seconds(asked) for _ in range(5))
+    assert best / (200 * len(asked)) < 20e-6
+
+
+def _seconds(asked):
+    start = time.perf_counter()
+    for _ in range(200):
+        for item in asked:
+            annotate(item)
+    return time.perf_counter() - start
+
+
+def test_every_list_of_the_table_is_in_the_package_and_says_something():
+    made = Lists({"rfc1918": ListEntry(hub="special-use", takes=60, why="private")})
+    assert [said.list for said in made.annotate(guess("192.168.1.1"))] == ["rfc1918"]
+    assert len({said.list for said in lists()._said}) > 50
