@@ -73,7 +73,7 @@ _TIE: Final = """
          WHERE subject_id = wanted.id AND {condition} LIMIT :scan)
         UNION ALL
         (SELECT subject_id, predicate, object_id, seen, false FROM link
-         WHERE object_id = wanted.id AND subject_id <> wanted.id AND {condition} LIMIT :scan)
+         WHERE object_id = wanted.id AND {other} AND {condition} LIMIT :scan)
     ) l
 """
 _TIES: Final = """
@@ -99,11 +99,16 @@ ORDER BY t.about, t.predicate, t.place
 # Links one step out, both ways, without claims. Uses pk_link, ix_link_object_id, pk_entity and
 # ix_fact_subject_id_predicate_object_id.
 TIES: Final = _TIES.format(
-    part="PARTITION BY wanted.id, l.predicate", tie=_TIE.format(condition="predicate <> ALL(:claims)")
+    part="PARTITION BY wanted.id, l.predicate",
+    tie=_TIE.format(condition="predicate <> ALL(:claims)", other="subject_id <> wanted.id"),
 )
 
-# Resolutions, both ways. Uses pk_link, ix_link_object_id, pk_entity and ix_fact_subject_id_predicate_object_id.
-RESOLUTIONS: Final = _TIES.format(part="", tie=_TIE.format(condition="predicate = 'resolves-to'"))
+# Resolutions, both ways, each once. Uses pk_link, ix_link_object_id, pk_entity and
+# ix_fact_subject_id_predicate_object_id.
+RESOLUTIONS: Final = _TIES.format(
+    part="",
+    tie=_TIE.format(condition="predicate = 'resolves-to'", other="subject_id <> ALL(CAST(:ids AS bigint[]))"),
+)
 
 # Certificates that name these entities, are among them or are presented by them, and those with the same key. Uses
 # ix_link_object_id, pk_link and pk_entity.

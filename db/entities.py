@@ -38,6 +38,11 @@ def ensure_entities(connection: Connection, entities: Iterable[Entity]) -> dict[
     return known
 
 
+def find_entities(connection: Connection, entities: Iterable[Entity]) -> dict[bytes, int]:
+    """The ids of those entities that have a row, by digest. Uses uq_entity_digest."""
+    return _ids(connection, [item.digest for item in entities])
+
+
 def _ids(connection: Connection, digests: Iterable[bytes]) -> dict[bytes, int]:
     wanted = [UUID(bytes=digest) for digest in digests]
     rows = connection.execute(select(EntityRow.digest, EntityRow.id).where(EntityRow.digest.in_(wanted)))

@@ -61,7 +61,7 @@ def log_answer(connection: Connection, query_id: int, *, outcome: str, document_
 
 
 def questions(connection: Connection, *, entity_ids: Sequence[int], reason: str) -> int:
-    """How many questions about these entities were asked for `reason`. Uses ix_query_entity_id_asked_at."""
+    """How many questions about these entities were asked for `reason`. Uses ix_query_entity_id."""
     statement = select(func.count()).where(Query.entity_id.in_(entity_ids), Query.reason == reason)
     return connection.execute(statement).scalar_one()
 

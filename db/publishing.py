@@ -8,8 +8,8 @@ and nothing is ever added below it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from datetime import UTC
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, delete, func, insert, or_, select, update
@@ -17,16 +17,9 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from db.models import Collection, Cursor, Publication, Withheld
-from db.publishing_records import Standing, Version
+from db.publishing_records import MILLISECOND, Standing, Version, floor
 from db.runs import write_cursor
 from intel.errors import ConfigError
-
-MILLISECOND: Final = timedelta(milliseconds=1)
-
-
-def floor(moment: datetime) -> datetime:
-    """`moment` in whole milliseconds, which is what STIX times are written in."""
-    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
 def ensure_collections(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -5,11 +5,18 @@ Plain records; nothing here knows of a database or of STIX.
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
+
+MILLISECOND: Final = timedelta(milliseconds=1)
+
+
+def floor(moment: datetime) -> datetime:
+    """`moment` in whole milliseconds, which is what STIX times are written in."""
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):

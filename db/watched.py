@@ -27,7 +27,7 @@ SELECT i.match, i.kind, i.value FROM watch_item i JOIN watch w ON w.id = i.watch
 
 # What sources claim of followed actors. Uses ix_link_object_id and pk_entity.
 FOLLOWED: Final = """
-SELECT DISTINCT e.kind, e.value, e.scope, text(e.address)
+SELECT DISTINCT e.kind, e.value, e.scope, e.address::text
 FROM watch w
 JOIN link l ON l.object_id = w.actor_id AND l.predicate = 'attributed-to'
 JOIN entity e ON e.id = l.subject_id
@@ -90,7 +90,7 @@ class _Found:
         elif match == "subtree":
             (self.zones if default_suffixes().is_suffix(value) else self.subtrees).add(value)
         elif match == "network":
-            self.addresses.add(value)
+            self.address(value)
         else:
             self.entity(kind, value)
 
@@ -99,9 +99,13 @@ class _Found:
             # Strangers hold what is below a suffix; below any other name, it is of the same hands.
             (self.names if default_suffixes().is_suffix(value) else self.subtrees).add(value)
         elif kind in {Kind.IP, Kind.NETWORK}:
-            self.addresses.add(value)
+            self.address(value)
         elif kind in {Kind.CERTIFICATE, Kind.PUBLIC_KEY}:
             self.digest(kind, value)
+
+    def address(self, value: str) -> None:
+        network = ipaddress.ip_network(value, strict=False)
+        self.addresses.add(str(network.network_address) if network.num_addresses == 1 else str(network))
 
     def digest(self, kind: str, value: str) -> None:
         algorithm, _, digits = value.partition(":")
@@ -118,7 +122,7 @@ def load_watch_set(connection: Connection) -> WatchSet:
         if scope:
             found.scopes.add(scope)
         if address:
-            found.addresses.add(address)
+            found.address(address)
         if kind in {Kind.CERTIFICATE, Kind.PUBLIC_KEY}:
             found.digest(kind, value)
     _add_same_certificates(connection, found)
@@ -146,7 +150,7 @@ def _add_same_certificates(connection: Connection, found: _Found) -> None:
 
 def _add_keys(connection: Connection, found: _Found) -> None:
     exact = [UUID(bytes=digest(Kind.DOMAIN, name)) for name in sorted(found.names)]
-    exact += [UUID(bytes=digest(Kind.IP, value)) for value in _single(found.addresses)]
+    exact += [UUID(bytes=digest(Kind.IP, value)) for value in sorted(found.addresses) if "/" not in value]
     subtrees = sorted(found.subtrees)
     values = {
         "scopes": sorted(found.scopes),
@@ -156,9 +160,3 @@ def _add_keys(connection: Connection, found: _Found) -> None:
     }
     for (key,) in connection.execute(text(KEYS), values):
         found.digest(Kind.PUBLIC_KEY, key)
-
-
-def _single(addresses: set[str]) -> list[str]:
-    """Those of the networks that are one address, as an entity of kind ip says it."""
-    networks = (ipaddress.ip_network(value, strict=False) for value in sorted(addresses))
-    return [str(network.network_address) for network in networks if network.num_addresses == 1]

@@ -17,7 +17,8 @@ INSERT INTO watch_mention
 SELECT fact_id, subject_id, source_id, event_time FROM watch_candidate
 WHERE predicate IN ('listed', 'attributed-to', 'reported-in', 'associated-with', 'communicates-with', 'downloads')
 UNION
-SELECT c.fact_id, c.object_id, c.source_id, c.event_time FROM watch_candidate c JOIN watch_entity o ON o.id = c.object_id
+SELECT c.fact_id, c.object_id, c.source_id, c.event_time
+FROM watch_candidate c JOIN watch_entity o ON o.id = c.object_id
 WHERE c.predicate IN ('uses-name-server', 'uses-mail-host', 'communicates-with', 'downloads', 'registered-by', 'uses',
         'same-as')
     OR (c.predicate = 'resolves-to' AND o.scope <> '')
@@ -25,7 +26,8 @@ WHERE c.predicate IN ('uses-name-server', 'uses-mail-host', 'communicates-with',
 
 _EXACT: Final = """
 INSERT INTO watch_match
-SELECT 'exact', h.watch_id, h.item_id, h.since, e.id, NULL, e.digest || ' ' || s.name, m.event_time, m.fact_id, NULL::bigint
+SELECT 'exact', h.watch_id, h.item_id, h.since, e.id, NULL, e.digest || ' ' || s.name, m.event_time,
+    m.fact_id, NULL::bigint
 FROM watch_mention m
 JOIN watch_hit h ON h.entity_id = m.entity_id AND h.match = 'entity' AND (h.after IS NULL OR m.event_time >= h.after)
 JOIN watch_entity e ON e.id = m.entity_id
@@ -34,7 +36,8 @@ JOIN source s ON s.id = m.source_id
 
 _SAME_DOMAIN: Final = """
 INSERT INTO watch_match
-SELECT 'same-domain', h.watch_id, h.item_id, h.since, e.id, NULL, e.digest::text, m.event_time, m.fact_id, NULL::bigint
+SELECT 'same-domain', h.watch_id, h.item_id, h.since, e.id, NULL, e.digest::text, m.event_time,
+    m.fact_id, NULL::bigint
 FROM watch_mention m
 JOIN watch_hit h ON h.entity_id = m.entity_id AND h.match IN ('scope', 'subtree')
     AND (h.after IS NULL OR m.event_time >= h.after)
@@ -43,7 +46,8 @@ JOIN watch_entity e ON e.id = m.entity_id AND e.kind IN ('domain', 'url', 'email
 
 _SAME_ADDRESS: Final = """
 INSERT INTO watch_match
-SELECT 'same-address', h.watch_id, h.item_id, h.since, e.id, NULL, e.digest::text, m.event_time, m.fact_id, NULL::bigint
+SELECT 'same-address', h.watch_id, h.item_id, h.since, e.id, NULL, e.digest::text, m.event_time,
+    m.fact_id, NULL::bigint
 FROM watch_mention m
 JOIN watch_hit h ON h.entity_id = m.entity_id AND h.match = 'network' AND (h.after IS NULL OR m.event_time >= h.after)
 JOIN watch_entity e ON e.id = m.entity_id AND e.kind IN ('ip', 'endpoint', 'url', 'network')
@@ -85,11 +89,11 @@ WHERE c.predicate = 'created'
 # whether both are watched may depend on what is claimed later, and a shared registrant is a lapse all the same.
 _SHARED_REGISTRANT: Final = """
 INSERT INTO watch_match
-SELECT 'shared-registrant', k.watch_id, k.item_id, k.since, d.id, k.entity_id, d.digest || ' ' || r.digest, c.event_time,
-    c.fact_id, k.fact_id
+SELECT 'shared-registrant', k.watch_id, k.item_id, k.since, d.id, k.entity_id, d.digest || ' ' || r.digest,
+    c.event_time, c.fact_id, k.fact_id
 FROM (
-    SELECT DISTINCT ON (h.watch_id, w.object_id, e.scope) h.watch_id, h.item_id, h.since, h.after, w.object_id, w.fact_id,
-        e.id AS entity_id, e.scope
+    SELECT DISTINCT ON (h.watch_id, w.object_id, e.scope) h.watch_id, h.item_id, h.since, h.after, w.object_id,
+        w.fact_id, e.id AS entity_id, e.scope
     FROM watch_candidate w
     JOIN watch_hit h ON h.entity_id = w.subject_id AND h.match <> 'network'
     JOIN watch_entity e ON e.id = w.subject_id AND e.scope <> ''
@@ -104,7 +108,8 @@ JOIN watch_entity r ON r.id = c.object_id AND r.kind IN ('email', 'registrant', 
 
 _CERTIFICATE_NAME: Final = """
 INSERT INTO watch_match
-SELECT 'certificate-name', h.watch_id, h.item_id, h.since, s.id, o.id, s.digest::text, c.event_time, c.fact_id, NULL::bigint
+SELECT 'certificate-name', h.watch_id, h.item_id, h.since, s.id, o.id, s.digest::text, c.event_time,
+    c.fact_id, NULL::bigint
 FROM watch_candidate c
 JOIN watch_entity s ON s.id = c.subject_id AND s.kind = 'certificate'
 JOIN watch_entity o ON o.id = c.object_id
@@ -118,7 +123,8 @@ WHERE c.predicate = 'names'
 _REUSED_KEY: Final = """
 WITH certificate AS (
     SELECT DISTINCT ON (h.watch_id, k.object_id, e.place, n.subject_id) h.watch_id, h.item_id, h.since, h.after,
-        k.object_id AS key_id, k.fact_id AS key_fact_id, n.fact_id AS name_fact_id, n.subject_id AS certificate_id, e.place
+        k.object_id AS key_id, k.fact_id AS key_fact_id, n.fact_id AS name_fact_id, n.subject_id AS certificate_id,
+        e.place
     FROM watch_candidate n
     JOIN watch_hit h ON h.entity_id = n.object_id
     JOIN LATERAL (SELECT coalesce(nullif(scope, ''), value) AS place FROM watch_entity WHERE id = n.object_id) e ON true
@@ -132,8 +138,8 @@ WITH certificate AS (
     ) ranked WHERE rank <= 2
 )
 INSERT INTO watch_match
-SELECT 'reused-key', h.watch_id, h.item_id, h.since, s.id, NULL::bigint, o.digest || ' ' || s.digest, c.event_time, c.fact_id,
-    NULL::bigint
+SELECT 'reused-key', h.watch_id, h.item_id, h.since, s.id, NULL::bigint, o.digest || ' ' || s.digest, c.event_time,
+    c.fact_id, NULL::bigint
 FROM watch_candidate c
 JOIN watch_entity s ON s.id = c.subject_id
 JOIN watch_entity o ON o.id = c.object_id
@@ -167,7 +173,8 @@ WHERE c.predicate = 'presents'
 
 _MIXED_CERTIFICATE: Final = """
 INSERT INTO watch_match
-SELECT 'mixed-certificate', w.watch_id, w.item_id, w.since, s.id, u.id, s.digest::text, c.event_time, c.fact_id, w.fact_id
+SELECT 'mixed-certificate', w.watch_id, w.item_id, w.since, s.id, u.id, s.digest::text, c.event_time,
+    c.fact_id, w.fact_id
 FROM (
     SELECT DISTINCT ON (h.watch_id, n.subject_id) h.watch_id, h.item_id, h.since, h.after, n.subject_id, n.fact_id
     FROM watch_candidate n

@@ -6,6 +6,8 @@ from prefect import flow
 from prefect.runtime import flow_run
 
 from db.engine import warehouse
+from intel.config.sources import read_sources
+from intel.settings import settings
 from tasks.collect.session import find_source, open_run
 from tasks.load.ct_task import follow, head
 from tasks.watch.task import monitor_certificates
@@ -24,3 +26,11 @@ def follow_log(source: str) -> int:
         followed = following.result()
     monitor_certificates.submit(wait_for=[following], return_state=False).result()
     return followed.entries
+
+
+@flow(name="follow-logs", persist_result=False)
+def follow_logs() -> None:
+    """Follow every log whose source is switched on, one after another; one that fails spares the others."""
+    for name, entry in read_sources(settings().configs).items():
+        if entry.enabled and entry.transport == "ct":
+            follow_log(name, return_state=True)

@@ -14,12 +14,13 @@ import json
 import re
 from collections.abc import Iterable
 from functools import cache
-from importlib import resources
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Final
 
 import idna
 
-from intel.errors import ReadError
+from intel.errors import ConfigError, ReadError
 
 _LDH_NAME: Final = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)+[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _MAX_NAME: Final = 253
@@ -92,8 +93,16 @@ class Suffixes:
         )
 
 
+def package_folder(name: str) -> Path:
+    """Where an installed package lies, without importing it: importing pymispwarninglists takes over a second."""
+    spec = find_spec(name)
+    if spec is None or spec.origin is None:
+        raise ConfigError(f"couldn't find the package {name}: it is not installed; `make help` sets up what is missing")
+    return Path(spec.origin).parent
+
+
 def _psl_rules() -> list[str]:
-    text = resources.files("publicsuffixlist").joinpath("public_suffix_list.dat").read_text("utf-8")
+    text = (package_folder("publicsuffixlist") / "public_suffix_list.dat").read_text("utf-8")
     rules = []
     for line in text.splitlines():
         rule = line.strip()
@@ -109,7 +118,7 @@ def _psl_rules() -> list[str]:
 
 def dynamic_dns_suffixes() -> frozenset[str]:
     """The dynamic-DNS suffixes that `pymispwarninglists` carries, canonical; unreadable lines are left out."""
-    path = resources.files("pymispwarninglists").joinpath("data/misp-warninglists/lists/dynamic-dns/list.json")
+    path = package_folder("pymispwarninglists") / "data/misp-warninglists/lists/dynamic-dns/list.json"
     names = set()
     for line in json.loads(path.read_text("utf-8"))["list"]:
         try:

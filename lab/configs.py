@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +19,15 @@ from intel.settings import CHECKOUT
 from lab import world
 
 _OPEN: Final = {"name": "invented", "commercial_use": True, "redistribution": True}
+
+GREY_HERON: Final = {
+    "grey-heron.yaml": {
+        "name": "grey-heron",
+        "reason": "phished our harbour pilots in January",
+        "actor": world.ACTOR,
+        "follow_actor": True,
+    }
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,13 +44,19 @@ class Addresses:
     allow: frozenset[tuple[str, int]]
 
 
-def write_configs(folder: Path, here: Addresses, *, more_sources: tuple[Mapping[str, Any], ...] = ()) -> None:
-    """Write the folder anew."""
+def write_configs(
+    folder: Path,
+    here: Addresses,
+    *,
+    entries: Sequence[Mapping[str, Any]] | None = None,
+    watches: Mapping[str, Mapping[str, Any]] | None = None,
+) -> None:
+    """Write the folder anew; `entries` and `watches` take the place of the invented world's."""
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(CHECKOUT / "configs", folder, ignore=shutil.ignore_patterns("sources", "watches"))
     for name in ("sources", "watches"):
         (folder / name).mkdir()
-    _write(folder / "sources" / "lab.yaml", {"sources": [*sources(here), *more_sources]})
+    _write(folder / "sources" / "lab.yaml", {"sources": list(sources(here) if entries is None else entries)})
     for kept in ("registration.yaml",):
         if (CHECKOUT / "configs" / "sources" / kept).exists():
             shutil.copy(CHECKOUT / "configs" / "sources" / kept, folder / "sources" / kept)
@@ -56,15 +71,8 @@ def write_configs(folder: Path, here: Addresses, *, more_sources: tuple[Mapping[
             "brands": ["harbour"],
         },
     )
-    _write(
-        folder / "watches" / "grey-heron.yaml",
-        {
-            "name": "grey-heron",
-            "reason": "phished our harbour pilots in January",
-            "actor": world.ACTOR,
-            "follow_actor": True,
-        },
-    )
+    for name, watch in (GREY_HERON if watches is None else watches).items():
+        _write(folder / "watches" / name, dict(watch))
     _lookups(folder / "lookups.yaml", here)
 
 
@@ -142,7 +150,7 @@ def _lookups(path: Path, here: Addresses) -> None:
     if not path.exists():
         return
     value = yaml.safe_load(path.read_text("utf-8"))
-    value["rdap_bases"] = {"example": f"{here.rdap}/"}
+    value["rdap_servers"] = {"example": f"{here.rdap}/"}
     value["whois_servers"] = {"example": f"{here.whois[0]}:{here.whois[1]}"}
     _write(path, value)
 

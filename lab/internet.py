@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
+from typing import Any, Protocol
 
 from lab import world
 from lab.configs import Addresses
 from lab.ct import CtLog
-from lab.feeds import LabClock, feeds_app
+from lab.feeds import LabClock, World, feeds_app
 from lab.registration import Registry, lab
 from lab.server import serve
 from lab.taxii import LabCollection, TaxiiLab, taxii_app
@@ -17,10 +18,23 @@ from lab.taxii import LabCollection, TaxiiLab, taxii_app
 COLLECTION = "7f4c1a52-4c55-4f0c-8a3e-3e9c3b1c0f10"
 
 
+class Content(World, Protocol):
+    """What a world serves, besides its documents."""
+
+    def taxii_objects(self, at: datetime) -> Iterable[tuple[datetime, dict[str, Any]]]:
+        """(date added, object) of the upstream TAXII server, in order."""
+        ...
+
+    def certificates(self, at: datetime) -> list[bytes]:
+        """What the CT log holds, in order, DER."""
+        ...
+
+
 class Internet:
     """The running lab. `move` takes it to another moment of the story; it only goes forward."""
 
-    def __init__(self, clock: LabClock, log: CtLog, taxii: TaxiiLab, registry: Registry) -> None:
+    def __init__(self, content: Content, clock: LabClock, log: CtLog, taxii: TaxiiLab, registry: Registry) -> None:
+        self._content = content
         self._clock = clock
         self._log = log
         self._taxii = taxii
@@ -36,27 +50,27 @@ class Internet:
         """Take every server to `moment`: feeds change, the logs and collections grow, registration data is edited."""
         self._clock.now = moment
         self._registry.now = moment
-        certificates = world.certificates(moment)
-        for certificate in certificates[self._log.size :]:
+        for certificate in self._content.certificates(moment)[self._log.size :]:
             self._log.append(certificate)
         collection = self._taxii.collections[0]
-        for added, item in world.taxii_objects(moment)[len(collection.records) :]:
+        for added, item in list(self._content.taxii_objects(moment))[len(collection.records) :]:
             collection.add(added, item)
 
 
 @contextlib.contextmanager
-def internet() -> Iterator[Internet]:
-    """Run all servers, on Monday, until the block ends."""
-    clock = LabClock(world.MONDAY)
+def internet(content: Content | None = None, *, at: datetime = world.MONDAY) -> Iterator[Internet]:
+    """Run all servers until the block ends, from `at` on; with the invented world where no other is given."""
+    content = content or world.InventedWorld()
+    clock = LabClock(at)
     log = CtLog(seed="lab log", clock=clock)
     upstream = TaxiiLab(collections=[LabCollection(id=COLLECTION, title="Invented indicators")])
     registry = world.registry()
     with contextlib.ExitStack() as stack:
-        feeds = stack.enter_context(serve(feeds_app(world.InventedWorld(), clock)))
+        feeds = stack.enter_context(serve(feeds_app(content, clock)))
         taxii = stack.enter_context(serve(taxii_app(upstream)))
         ct = stack.enter_context(serve(log.app()))
         registration = stack.enter_context(lab(registry))
-        running = Internet(clock, log, upstream, registry)
+        running = Internet(content, clock, log, upstream, registry)
         running.addresses = Addresses(
             feeds=feeds.url,
             taxii=taxii.url,
@@ -67,5 +81,5 @@ def internet() -> Iterator[Internet]:
             whois=registration.whois["registry"],
             allow=frozenset({feeds.address, taxii.address, ct.address}) | registration.allow,
         )
-        running.move(world.MONDAY)
+        running.move(at)
         yield running

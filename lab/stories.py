@@ -11,9 +11,11 @@ from typing import Final
 
 from sqlalchemy import Engine, text
 
-from lab import world
+from intel.errors import ConfigError
+from lab import realworld, world
 from lab.configs import write_configs
 from lab.internet import internet
+from lab.realworld import RealWorld
 
 Check = Callable[[Engine], str]
 """Says what is missing, or nothing."""
@@ -65,7 +67,7 @@ def invented() -> Iterator[Story]:
             days=(
                 Day(
                     title="Monday: what sources say of Grey Heron",
-                    said="A trail names hosts of the actor; feeds, a TAXII server and a CT log are read; nothing is new yet.",
+                    said="A trail names hosts of the actor; feeds, a TAXII server and a CT log are read.",
                     moment=world.MONDAY,
                 ),
                 Day(
@@ -91,4 +93,37 @@ def invented() -> Iterator[Story]:
                 finds("new-resolution", "the newly registered domain leads to a watched address"),
                 finds("same-domain", "a new host stands under a watched domain"),
             ),
+        )
+
+
+@contextmanager
+def real(data: Path) -> Iterator[Story]:
+    """The real data in `data`, two weeks apart; the watches follow every actor that its timeline adds to."""
+    if not (data / "actors").is_dir():
+        raise ConfigError(f"couldn't play the demo on {data}: there is no folder actors in it; name the real data")
+    content = RealWorld(data)
+    with internet(content, at=realworld.FIRST_DAY) as net:
+        here = net.addresses
+        yield Story(
+            days=(
+                Day(
+                    title=f"{realworld.FIRST_DAY:%d %B %Y}: what is known",
+                    said=f"Trails of {len(content.actors)} watched actors and others, TweetFeed in three shapes, OpenPhish.",
+                    moment=realworld.FIRST_DAY,
+                ),
+                Day(
+                    title=f"{realworld.LAST_DAY:%d %B %Y}: two weeks later",
+                    said="The feeds went on, and the trails grew.",
+                    moment=realworld.LAST_DAY,
+                ),
+            ),
+            move=net.move,
+            write_configs=lambda folder: write_configs(
+                folder,
+                here,
+                entries=realworld.sources(here.feeds, here.taxii, here.taxii_collection),
+                watches=realworld.watches(content.actors),
+            ),
+            checks=(finds("same-domain", "the trails grew under known domains"),),
+            explained=4,
         )

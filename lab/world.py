@@ -258,3 +258,11 @@ class InventedWorld:
     def documents(self, at: datetime) -> Mapping[str, tuple[bytes, str]]:
         """Path -> (body, media type) at this moment."""
         return documents(at)
+
+    def taxii_objects(self, at: datetime) -> list[tuple[datetime, dict[str, Any]]]:
+        """What the upstream TAXII server holds."""
+        return taxii_objects(at)
+
+    def certificates(self, at: datetime) -> list[bytes]:
+        """What the CT log holds."""
+        return certificates(at)

@@ -89,7 +89,7 @@ def _collect(engine: Engine, entry: Source) -> dict[str, Any]:
 def _follow(engine: Engine, entry: Source) -> dict[str, Any]:
     with open_run(engine, entry) as run:
         followed = ct.follow(engine, entry, run, ct.head(engine, entry, run))
-    return {"source": entry.name, "new facts": followed.facts_new, "entries": followed.entries}
+    return {"source": entry.name, "entries read": followed.entries, "hits": followed.hits}
 
 
 def status(as_json: Json = False) -> None:

@@ -17,6 +17,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 MEDIA_TYPE: Final = "application/taxii+json;version=2.1"
+# What a partner reads is for that partner: a cache on the way knows Authorization, not x-api-key.
+_ALWAYS: Final = {"Content-Type": MEDIA_TYPE, "Cache-Control": "private, no-cache"}
 _RETRY_SECONDS: Final = "5"
 UNAVAILABLE: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, asyncio.TimeoutError)
 """What a database that is down, overloaded or stopping raises."""
@@ -29,7 +31,7 @@ def answer(content: Mapping[str, Any], headers: Mapping[str, str] | None = None)
 
 def raw_answer(body: bytes, headers: Mapping[str, str] | None = None) -> Response:
     """A resource that is JSON already."""
-    return Response(body, headers={"Content-Type": MEDIA_TYPE, **(headers or {})})
+    return Response(body, headers={**_ALWAYS, **(headers or {})})
 
 
 def error_answer(status: int, description: str = "", headers: Mapping[str, str] | None = None) -> Response:
@@ -37,7 +39,7 @@ def error_answer(status: int, description: str = "", headers: Mapping[str, str] 
     content = {"title": HTTPStatus(status).phrase, "http_status": str(status)}
     if description:
         content["description"] = description
-    return Response(msgspec.json.encode(content), status, headers={"Content-Type": MEDIA_TYPE, **(headers or {})})
+    return Response(msgspec.json.encode(content), status, headers={**_ALWAYS, **(headers or {})})
 
 
 def bad_request(description: str) -> HTTPException:

@@ -3,7 +3,8 @@
 The baseline of 2026-01-03 is loaded and each actor followed; then each day's changes are loaded and the monitors run.
 The oracle uses nothing of the project's: sets, the `publicsuffixlist` package, and the list `dynamic-dns` of
 `pymispwarninglists`. It names the pairs (actor, indicator) that must raise a finding: an indicator that was added on a
-day, on a registrable domain or address of something that the actor was known to have on an earlier day.
+day, on a registrable domain or address of something that the actor was known to have on an earlier day. What was
+removed and comes back is the same statement again, and no addition.
 
 Figures: `expected` pairs; `found` of them; `extra` findings that the oracle does not name and `extra_unexplained` of
 them; `wrong_actor` findings for an actor that never had that domain or address; `overlaps` pairs expected although the
@@ -103,10 +104,13 @@ class Oracle:
             return
         self.known[at][actor] = min(self.known[at].get(actor, day), day)
 
+    def owners(self, value: str) -> dict[str, str]:
+        """Who had something on the place of an indicator, since when; a URL without a scheme begins with `//`."""
+        return self.known.get(self.place(value.removeprefix("//")), {})
+
     def expect(self, indicator: str, day: str) -> None:
         """An indicator was added: whoever had its domain or address on an earlier day must hear of it."""
-        owners = self.known.get(self.place(indicator), {})
-        self.expected.update((actor, indicator) for actor, since in owners.items() if since < day)
+        self.expected.update((actor, indicator) for actor, since in self.owners(indicator).items() if since < day)
 
 
 def run() -> Result:
@@ -213,9 +217,7 @@ def _count(engine: Engine) -> int:
         return int(connection.execute(text("SELECT count(*) FROM finding")).scalar_one())
 
 
-def _tell(
-    oracle: Oracle, documents: list[tuple[str, bytes]], days: dict[str, list[tuple[Change, str]]]
-) -> None:
+def _tell(oracle: Oracle, documents: list[tuple[str, bytes]], days: dict[str, list[tuple[Change, str]]]) -> None:
     """Tell the oracle what the warehouse was told, in the same order."""
     for name, body in documents:
         for line in body.decode("utf-8", "replace").splitlines():
@@ -224,7 +226,7 @@ def _tell(
                 oracle.add(name.removesuffix(".txt"), indicator, BASELINE.date().isoformat())
     for day, rows in sorted(days.items()):
         for change, _ in rows:
-            if change.op != "remove":
+            if change.op == "add":
                 oracle.expect(change.indicator, day)
         for change, _ in rows:
             if change.op != "remove":
@@ -246,25 +248,31 @@ def _compare(
     baseline_findings: int,
     seconds: tuple[float, float],
 ) -> Result:
-    changes = [change for rows in days.values() for change, _ in rows if change.op != "remove"]
+    changes = [change for rows in days.values() for change, _ in rows if change.op == "add"]
     expected = {(actor, _named(indicator)) for actor, indicator in oracle.expected}
     added = {(change.actor, _named(change.indicator)) for change in changes}
     extra = sorted(set(found) - expected)
     causes = Counter(_cause(oracle, pair, added) or "unexplained" for pair in extra)
     missed = sorted(expected - set(found))
-    wrong = [(actor, value) for actor, value in found if actor not in oracle.known.get(oracle.place(value), {})]
+    wrong = [(actor, value) for actor, value in found if actor not in oracle.owners(value)]
     own = added & set(found)
     return Result(
         tables=(
-            Table(title="Followed actors", columns=("actor", "added", "expected", "found"), rows=tuple(
-                _rows(changes, expected, found)
-            )),
-            Table(title="Findings that the oracle does not name, by cause", columns=("cause", "findings"), rows=tuple(
-                causes.most_common()
-            )),
-            Table(title="Missed", columns=("actor", "kind"), rows=tuple(
-                (actor, "unreadable" if not value else "read") for actor, value in missed[:20]
-            )),
+            Table(
+                title="Followed actors",
+                columns=("actor", "added", "expected", "found"),
+                rows=tuple(_rows(changes, expected, found)),
+            ),
+            Table(
+                title="Findings that the oracle does not name, by cause",
+                columns=("cause", "findings"),
+                rows=tuple(causes.most_common()),
+            ),
+            Table(
+                title="Missed",
+                columns=("actor", "kind"),
+                rows=tuple((actor, "unreadable" if not value else "read") for actor, value in missed[:20]),
+            ),
         ),
         figures={
             "additions": len(added),
@@ -294,10 +302,8 @@ def _rows(
 
 
 def _cause(oracle: Oracle, pair: tuple[str, str], added: set[tuple[str, str]]) -> str:
-    """Why a finding that the oracle does not name was made, checked against the data; empty where nothing explains it."""
+    """Why a finding was made that the oracle does not name, as the data show; empty where they do not."""
     actor, value = pair
-    if value.startswith(("http://", "https://")) and actor in oracle.known.get(oracle.place(value), {}):
-        return "a report that lies on the actor's domain or address"
-    if pair not in added and not any(value == named for _, named in added):
-        return ""
+    if actor in oracle.owners(value) and all(value != named for _, named in added):
+        return "on a domain or address of the actor, named by other text than the addition's"
     return ""

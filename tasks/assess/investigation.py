@@ -112,7 +112,7 @@ def _items(subject: Subject, narrowed: dict[str, str]) -> list[WatchedItem]:
 
 
 def _is_known(kind: Kind, value: str, narrowed: dict[str, str]) -> bool:
-    said = annotate(entity(kind, value))
+    said = [one for one in annotate(entity(kind, value)) if one.takes]
     if said:
         narrowed[value] = "; ".join(dict.fromkeys(one.why for one in said))
     return bool(said)

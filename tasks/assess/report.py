@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from typing import Final
 
 import msgspec
 from sqlalchemy import Engine
@@ -21,13 +22,18 @@ from intel.settings import settings
 from tasks.assess import report_inferred as inferred
 from tasks.assess import report_known as told
 from tasks.assess import wording as say
+from tasks.assess.connected import addresses_seen, connected_domains, names_seen
 from tasks.assess.investigation import Watched, watch_name
 from tasks.assess.targeting import targeting
 from tasks.collect.fetched import utc_now
-from tasks.enrich.records import Case, Certificates, Known, Network, PassiveDns, Registered
+from tasks.enrich.known import claims_about
+from tasks.enrich.records import Case, Certificates, Claim, Known, Network, PassiveDns, Registered
 from tasks.watch.review import Explanation, explain
 
-TOP_FINDINGS = 25
+TOP_FINDINGS: Final = 25
+TOP_CONNECTED: Final = 25
+TOP_CLAIMS: Final = 5
+_SHOWN_FAILURES: Final = 60
 
 
 class Branches(msgspec.Struct, frozen=True, kw_only=True, weakref=True):
@@ -86,7 +92,17 @@ def write_report(engine: Engine, case: Case, found: Branches) -> Report:
         rows = enrich.findings(connection, watch=watch_name(case.incident), incident=case.incident, top=TOP_FINDINGS)
         explained = tuple(explain(connection, row.id) for row in rows)
         total = rows[0].total if rows else 0
-        body = render(incident, case, found, explained, total=total, organisation=organisation, at=at)
+        domains = connected_domains(case, found.certificates, found.passive_dns, found.network)
+        body = render(
+            incident,
+            case,
+            found,
+            explained,
+            connected=claims_about(connection, domains[:TOP_CONNECTED], top=TOP_CLAIMS),
+            total=total,
+            organisation=organisation,
+            at=at,
+        )
         title = say.prose(incident.title)
         stored = body.replace("\n", f": {title}\n", 1) if title else body
         incidents.write_report(connection, case.incident, stored, at=at)
@@ -105,19 +121,21 @@ def render(
     found: Branches,
     findings: Sequence[Explanation],
     *,
+    connected: Sequence[Claim] = (),
     total: int,
     organisation: Organisation,
     at: datetime,
 ) -> str:
     """The report as Markdown, without the incident's title: a person wrote that, and it may name people.
 
-    `total` counts the findings, of which `findings` are some; `at` is when it is written (recorded time). Pure.
+    `connected` are claims about domains that share a key or an address with it; `total` counts the findings, of which
+    `findings` are some; `at` is when it is written (recorded time). Pure.
     """
-    names = told.names_seen(found.known, found.certificates, found.passive_dns)
+    names = names_seen(found.known, found.certificates, found.passive_dns)
     target = targeting(
         organisation,
         names=names,
-        addresses=inferred.addresses_seen(found.known, found.network),
+        addresses=addresses_seen(found.known, found.network),
         certificates=[
             (value, "a certificate around it")
             for one in found.certificates.certificates
@@ -146,7 +164,7 @@ def render(
         *inferred.inferences(found.known, found.registered, found.certificates, found.network),
         "## Who: what sources claim",
         "",
-        *told.attribution(found.known),
+        *told.attribution(found.known, connected),
         "## Targeted or opportunistic",
         "",
         *inferred.targeted(target),
@@ -157,8 +175,8 @@ def render(
             findings,
             registered=found.registered,
             certificates=found.certificates,
-            resolved=found.passive_dns,
             network=found.network,
+            connected=connected_domains(case, found.certificates, found.passive_dns, found.network),
         ),
         "## What could not be done",
         "",
@@ -198,5 +216,7 @@ def _failures(found: Branches) -> Iterator[str]:
         where = f" of {say.code(one.server)}" if one.server else ""
         detail = f": {say.prose_long(one.detail)}" if one.detail else ""
         lines.append(f"- {one.protocol} ({one.tier}){where} about {say.code(one.domain)}: {one.outcome}{detail}")
-    yield from lines or ["Everything was done; nothing that the actor can see was asked."]
+    yield from lines[:_SHOWN_FAILURES] or ["Everything was done; nothing that the actor can see was asked."]
+    if len(lines) > _SHOWN_FAILURES:
+        yield f"- and {len(lines) - _SHOWN_FAILURES} more of these"
     yield ""

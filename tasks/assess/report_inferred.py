@@ -9,16 +9,14 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from intel.entities import Kind
 from intel.facts import Predicate, State
 from intel.names import default_suffixes
 from tasks.assess import wording as say
+from tasks.assess.connected import FEW, is_name
 from tasks.assess.targeting import Targeting
-from tasks.enrich.records import Case, Certificates, CertificateSeen, Claim, Known, Network, PassiveDns, Registered
+from tasks.enrich.records import Case, Certificates, CertificateSeen, Claim, Known, Network, Registered
 from tasks.watch.review import Evidence, Explanation
 
-_FEW: Final = 10
-"""Names on one address up to which the address may be one holder's; more is hosting."""
 _SOON: Final = timedelta(days=30)
 _MOST_NEXT: Final = 40
 
@@ -31,11 +29,13 @@ def findings(found: Sequence[Explanation], total: int) -> Iterator[str]:
         return
     for one in found:
         kind = "**Lapse**" if one.lapse else "Finding"
-        yield f"- {kind} {one.finding_id} ({one.rule}, severity {one.severity}, {one.status}): {say.prose(one.title)}"
+        what = f"{one.rule}, severity {one.severity}, {one.status}"
+        yield f"- {kind} {one.finding_id} ({what}): {say.prose_long(one.title)}"
         for evidence in (*one.new, *one.known):
             yield f"    - {_evidence(evidence)}"
         for annotation in one.annotations:
-            yield f"    - lowered: {say.prose(str(annotation.get('why', '')))}"
+            taken = annotation.get("takes") or "nothing"
+            yield f"    - {say.prose(str(annotation.get('why', '')))} (takes {taken} from its severity)"
     yield ""
     if total > len(found):
         yield from (f"{len(found)} of {total} shown, lapses and the most severe first.", "")
@@ -68,7 +68,7 @@ def _same_key(certificates: Certificates) -> Iterator[str]:
         if one.key:
             by_key.setdefault(one.key, []).append(one)
     for key, held in by_key.items():
-        domains = sorted({default_suffixes().registrable(name) for one in held for name in one.names if _is_name(name)})
+        domains = sorted({default_suffixes().registrable(name) for one in held for name in one.names if is_name(name)})
         if len(domains) < 2:
             continue
         rests = ", ".join(f"{say.code(one.value)} ({say.sources(one.sources)}, {say.day(one.seen)})" for one in held)
@@ -77,10 +77,6 @@ def _same_key(certificates: Certificates) -> Iterator[str]:
             f" whoever held the private key could serve all of them. Rests on {rests}. A hoster that makes certificates"
             " for many customers with one key would explain it as well."
         )
-
-
-def _is_name(name: str) -> bool:
-    return "." in name and not name.replace(".", "").isdigit() and ":" not in name
 
 
 def _hidden_later(registered: Registered) -> Iterator[str]:
@@ -142,8 +138,8 @@ def _shared_address(network: Network) -> Iterator[str]:
     for one in network.addresses:
         if one.names_total < 2:
             continue
-        names = ", ".join(say.code(name) for name in one.names[:_FEW])
-        if one.names_total <= _FEW and not one.capped:
+        names = ", ".join(say.code(name) for name in one.names[:FEW])
+        if one.names_total <= FEW and not one.capped:
             yield (
                 f"- {one.names_total} names led to {say.code(one.address)} ({names}): few enough that one holder is"
                 " possible. Rests on the resolutions above; small hosters look the same."
@@ -161,16 +157,18 @@ def targeted(found: Targeting) -> Iterator[str]:
         yield "Not enough evidence: configs/organisation.yaml names no domain, brand or network of ours."
         yield ""
         return
-    looked = f"{found.names} names and {found.addresses} addresses were compared with what is ours."
+    looked = (
+        f"What is ours was compared with what is around the incident: names {found.names}, addresses {found.addresses}."
+    )
     if found.touched:
-        yield f"For targeted: {looked}"
+        yield f"For targeted. {looked} Of these touch us:"
         yield ""
         for one in found.touched[:_MOST_NEXT]:
             yield f"- {say.code(one.value)} touches {say.prose(one.ours)} ({one.where})"
         yield ""
         yield "Against: nothing that we know of. A brand in a name may be chance, or a campaign against everybody."
     else:
-        yield f"For targeted: nothing. {looked} None of them touches us."
+        yield f"For targeted: nothing. {looked} None touches us."
         yield ""
         yield "Not enough evidence: that nothing of ours is touched does not make it opportunistic."
     yield ""
@@ -182,8 +180,8 @@ def next_steps(
     *,
     registered: Registered,
     certificates: Certificates,
-    resolved: PassiveDns,
     network: Network,
+    connected: Sequence[str],
 ) -> Iterator[str]:
     """Concrete values and commands, the most telling first."""
     steps: list[str] = []
@@ -192,15 +190,7 @@ def next_steps(
         f" {say.command('lapsewatch', 'why', str(one.finding_id))}, then confirm or dismiss it"
         for one in found
     ]
-    own = {subject.scope for subject in case.subjects if subject.scope}
-    others = [
-        default_suffixes().registrable(name)
-        for one in certificates.certificates
-        for name in one.names
-        if _is_name(name)
-    ]
-    others += [default_suffixes().registrable(one.name) for one in resolved.resolutions if _is_name(one.name)]
-    for domain in dict.fromkeys(domain for domain in others if domain not in own):
+    for domain in connected:
         steps.append(f"- look at the connected domain {say.code(domain)}: {say.command('lapsewatch', 'show', domain)}")
     known = {subject.address for subject in case.subjects}
     steps += [
@@ -229,12 +219,3 @@ def next_steps(
     if len(steps) > _MOST_NEXT:
         yield f"- and {len(steps) - _MOST_NEXT} more of these"
     yield ""
-
-
-def addresses_seen(known: Known, network: Network) -> list[tuple[str, str]]:
-    """All addresses around the incident, with how each came in."""
-    found = [
-        (one.address, "an indicator's address") for _, one in known.near if one.address and one.kind != Kind.NETWORK
-    ]
-    found += [(one.address, "an address that its names led to") for one in network.addresses]
-    return list(reversed(dict(reversed(found)).items()))

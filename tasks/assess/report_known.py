@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from intel.entities import Kind, masked
+from intel.entities import masked
 from intel.facts import Predicate, State
 from tasks.assess import wording as say
 from tasks.enrich.records import (
@@ -23,6 +23,7 @@ from tasks.enrich.records import (
     Tie,
 )
 
+_SHOWN_SUBJECTS: Final = 100
 _SHOWN_NEAR: Final = 15
 _SHOWN_NAMES: Final = 8
 _UNSPOKEN: Final = "(nothing)"
@@ -38,7 +39,9 @@ _WORDS: Final = {
 def claims(case: Case, known: Known) -> Iterator[str]:
     """What sources say of each entity, and of what stands on the same domain or address."""
     counts = {count.about: count for count in known.claim_counts}
-    for subject in case.subjects:
+    spoken_of = {claim.about for claim in known.claims} | {tie.about for tie in known.ties}
+    ordered = sorted(case.subjects, key=lambda subject: subject.id not in spoken_of)
+    for subject in ordered[:_SHOWN_SUBJECTS]:
         said = [claim for claim in known.claims if claim.about == subject.id]
         ties = [tie for tie in known.ties if tie.about == subject.id]
         yield f"### {say.code(masked(subject.kind, subject.value))} ({subject.kind})"
@@ -55,6 +58,10 @@ def claims(case: Case, known: Known) -> Iterator[str]:
                 yield from (cut, "")
         yield from _ties(ties)
         yield from _near(subject.id, known)
+    if len(ordered) > _SHOWN_SUBJECTS:
+        unspoken = sum(subject.id not in spoken_of for subject in ordered[_SHOWN_SUBJECTS:])
+        yield f"{len(ordered) - _SHOWN_SUBJECTS} more are not shown; of {unspoken} of them nothing is known."
+        yield ""
 
 
 def _claim(claim: Claim, *, same: bool) -> tuple[str, ...]:
@@ -193,33 +200,29 @@ def network(found: Network) -> Iterator[str]:
         yield from (f"{len(found.addresses)} of {found.total} shown.", "")
 
 
-def attribution(known: Known) -> Iterator[str]:
-    """What sources claim of who is behind it. A claim is theirs: nothing here weighs it."""
-    claims = [one for one in known.claims if one.predicate == Predicate.ATTRIBUTED_TO and not one.ended]
-    actors: dict[str, list[Claim]] = {}
-    for claim in claims:
-        actors.setdefault(say.show(claim.object), []).append(claim)
-    if not actors:
+def attribution(known: Known, connected: Iterable[Claim]) -> Iterator[str]:
+    """What sources claim of who is behind it, and of the domains that it is connected with. Nothing here weighs it."""
+    own = list(_by_actor(known.claims))
+    others = list(_by_actor(connected))
+    if not own:
         yield "No source claims to know whose it is."
         yield ""
-        return
-    yield "These are claims of their sources, which copy one another; a claim about a neighbour is not one about it."
-    yield ""
+    else:
+        yield "These are claims of their sources, which copy one another; one about a neighbour is not one about it."
+        yield ""
+        yield from (*own, "")
+    if others:
+        yield "Of the domains that it is connected with by a key or an address, which may be another's all the same:"
+        yield ""
+        yield from (*others, "")
+
+
+def _by_actor(claims: Iterable[Claim]) -> Iterator[str]:
+    actors: dict[str, list[Claim]] = {}
+    for claim in claims:
+        if claim.predicate == Predicate.ATTRIBUTED_TO and not claim.ended:
+            actors.setdefault(say.show(claim.object), []).append(claim)
     for actor, said in actors.items():
         whose = ", ".join(sorted({say.said_by(one) for one in said}))
         of = ", ".join(dict.fromkeys(say.show(one.subject) for one in said))
         yield f"- {actor}: claimed by {whose} of {of}, first {say.day(min(one.first for one in said))}"
-    yield ""
-
-
-def names_seen(known: Known, certificates: Certificates, resolved: PassiveDns) -> list[tuple[str, str]]:
-    """All names around the incident, with how each came in."""
-    found = [
-        (one.value, "stands on the same domain or address")
-        for _, one in known.near
-        if one.kind in {Kind.DOMAIN, Kind.NAME_SERVER}
-    ]
-    found += [(one.scope, "is the domain of an indicator") for _, one in known.near if one.scope]
-    found += [(name, "is named by a certificate") for one in certificates.certificates for name in one.names]
-    found += [(one.name, "led to an address of it") for one in resolved.resolutions]
-    return list(reversed(dict(reversed(found)).items()))

@@ -40,7 +40,7 @@ def prose(text: str) -> str:
 
 
 def prose_long(text: str) -> str:
-    """A message of ours within a sentence: it may be longer than a value."""
+    """A sentence of ours within another: it may be longer than a value."""
     return _ACTIVE.sub(r"\\\1", clean(text, 500))
 
 

@@ -11,12 +11,15 @@ from typing import Any, Final
 from sqlalchemy import Connection, Engine
 
 from db import enrich
-from intel.entities import PERSONAL
+from db.entities import find_entities
+from intel.entities import PERSONAL, Kind, entity
 from tasks.enrich.records import Case, Claim, Count, Known, Subject, Thing, Tie
 
 TOP_CLAIMS: Final = 25
 TOP_TIES: Final = 10
 TOP_NEAR: Final = 200
+_ALL: Final = 5_000
+"""Rows of one kind that one investigation reads, whatever the number of its indicators."""
 
 
 def known(engine: Engine, case: Case) -> Known:
@@ -25,10 +28,10 @@ def known(engine: Engine, case: Case) -> Known:
     if not ids:
         return Known()
     with engine.connect() as connection:
-        near = enrich.near(connection, ids, top=TOP_NEAR)
+        near = enrich.near(connection, ids, top=_share(TOP_NEAR, len(ids)))
         pairs = [(row.about, row.id) for row in near]
-        said = enrich.facts(connection, pairs, enrich.CLAIMS_OF_SOURCES, top=TOP_CLAIMS)
-        ties = enrich.ties(connection, ids, top=TOP_TIES)
+        said = enrich.facts(connection, pairs, enrich.CLAIMS_OF_SOURCES, top=_share(TOP_CLAIMS, len(ids)))
+        ties = enrich.ties(connection, ids, top=_share(TOP_TIES, len(ids)))
     return Known(
         claims=tuple(claim(row) for row in said),
         claim_counts=_counts(said),
@@ -39,9 +42,20 @@ def known(engine: Engine, case: Case) -> Known:
     )
 
 
+def _share(most: int, among: int) -> int:
+    """How many of a list each of `among` entities gets."""
+    return max(1, min(most, _ALL // among))
+
+
 def claims(connection: Connection, ids: Sequence[int], predicates: Sequence[str], *, top: int) -> tuple[Claim, ...]:
     """What sources state of these entities with these predicates, the most recent first."""
     return tuple(claim(row) for row in enrich.facts(connection, [(one, one) for one in ids], predicates, top=top))
+
+
+def claims_about(connection: Connection, names: Iterable[str], *, top: int) -> tuple[Claim, ...]:
+    """What sources say of these domains (canonical), which a case is connected with; `top` of each."""
+    found = find_entities(connection, [entity(Kind.DOMAIN, name) for name in dict.fromkeys(names)])
+    return claims(connection, tuple(found.values()), enrich.CLAIMS_OF_SOURCES, top=top)
 
 
 def claim(row: Any) -> Claim:

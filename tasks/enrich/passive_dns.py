@@ -23,9 +23,7 @@ def passive_dns(engine: Engine, case: Case, known: Known) -> PassiveDns:
     with engine.connect() as connection:
         rows = enrich.resolutions(connection, ids, top=TOP)
     total = rows[0].total if rows else 0
-    # A link between two of them comes from both ends.
-    found = {(row.subject, row.object): _resolution(row) for row in reversed(rows)}
-    ordered = sorted(found.values(), key=_recency, reverse=True)
+    ordered = sorted((_resolution(row) for row in rows), key=_recency, reverse=True)
     return PassiveDns(resolutions=tuple(ordered), total=total, capped=total >= enrich.SCAN)
 
 

@@ -11,13 +11,14 @@ web page) fails the run and stops nothing: the next one goes on from the positio
 from __future__ import annotations
 
 import base64
-import binascii
 import time
 from collections.abc import Callable
 from functools import partial
 from typing import Final, TypeVar
 
 import msgspec
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import load_der_public_key
 from sqlalchemy import Engine
 
 from db import runs
@@ -191,13 +192,14 @@ def follow(
 
 
 def log_key(source: Source) -> bytes:
-    """The log's key, SPKI in DER. Raises ConfigError where the entry has none."""
+    """The log's key, SPKI in DER. Raises ConfigError where the entry has none that can be read."""
     try:
         key = base64.b64decode(source.options.log_key, validate=True)
-    except binascii.Error as error:
-        raise ConfigError(f"couldn't follow {source.name}: options.log_key is not base64; nothing is read") from error
-    if not key:
-        raise ConfigError(f"couldn't follow {source.name}: set options.log_key to the log's public key (base64)")
+        load_der_public_key(key)
+    except (ValueError, UnsupportedAlgorithm) as error:  # binascii.Error is a ValueError
+        raise ConfigError(
+            f"couldn't follow {source.name}: options.log_key is not a public key (DER, base64); nothing is read of it"
+        ) from error
     return key
 
 

@@ -17,7 +17,7 @@ import msgspec
 from intel.config.sources import Source
 from intel.errors import OversizedError, ReadError
 from intel.facts import Fact, RawDocument, Reject
-from tasks.normalize.stix_context import Context, locator, read_marking, reject, texts_of
+from tasks.normalize.stix_context import Context, Object, locator, read_marking, reject, texts_of, time_of
 from tasks.normalize.stix_objects import READERS
 from tasks.normalize.stix_observables import OBSERVABLE_TYPES
 from tasks.normalize.stix_relations import read_relationship
@@ -70,7 +70,7 @@ def _read(document: RawDocument, source: Source) -> Iterator[Fact | Reject]:
             phase = _PHASES.get(object_type, 0) if isinstance(object_type, str) else 0
             # Observables refer to one another in any order, so each is named before one is read.
             context.keep(item, *(name_object(item) if phase == _OBSERVABLE else ()))
-            if object_type == "observed-data":
+            if object_type == "observed-data" and _is_timed(item):
                 context.observed.update(texts_of(item, "object_refs"))
         if phase:
             later[phase].append((index, raw))
@@ -95,10 +95,25 @@ def _read_object(context: Context, index: int, item: Any, raw: msgspec.Raw) -> I
             raise ReadError("couldn't read an object: it has no type or no id")  # noqa: TRY301 - one way to refuse
         if reader is None:
             raise ReadError(f"not an entity: type {object_type[:100]}")  # noqa: TRY301
-        yield from reader(context, item)
+        silent = locator(item) not in context.observed  # what observed data refers to is stated there
+        for record in reader(context, item):
+            silent = False
+            yield record
+        if silent:
+            raise ReadError(f"not kept: this {object_type[:100]} says nothing of any entity")  # noqa: TRY301
     except ReadError as error:
         said = "" if isinstance(object_type, str) and object_type in _PERSONAL_TYPES else _beginning(raw)
         yield reject(item, str(error), said, place=f"/objects/{index}")
+
+
+def _is_timed(item: Object) -> bool:
+    """Whether observed data will be read: what refuses it leaves its observables to speak for themselves."""
+    try:
+        time_of(item, "first_observed", "created")
+        time_of(item, "last_observed")
+    except ReadError:
+        return False
+    return True
 
 
 def _decode(raw: msgspec.Raw) -> Any:

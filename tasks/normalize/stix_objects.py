@@ -172,8 +172,6 @@ def read_actor(context: Context, item: Object, *, kind: str) -> Records:
     context.keep(item, who)
     personal = item.get("resource_level") == "individual"
     yield from context.facts(item, _described(item, who), since=time_of(item, "created"), personal=personal)
-    if not _names(item) and not text_of(item, "description"):
-        yield reject(item, "couldn't read an actor: it has neither name nor description")
 
 
 def read_software(context: Context, item: Object) -> Records:

@@ -68,7 +68,7 @@ KINDS: Final[Mapping[tuple[str, tuple[Step, ...]], str]] = {
 HASHED: Final = {"file": Kind.FILE, "artifact": Kind.FILE, "x509-certificate": Kind.CERTIFICATE}
 _ALGORITHMS: Final = frozenset({"md5", "sha1", "sha224", "sha256", "sha384", "sha512"})
 _STRENGTH: Final = ("sha256", "sha512", "sha384", "sha224", "sha1", "md5")
-_FUZZY: Final = frozenset({"imphash", "ssdeep", "tlsh", "vhash", "authentihash", "pehash"})
+_FUZZY: Final = frozenset({"imphash", "ssdeep", "tlsh", "vhash", "authentihash", "pehash", "telfhash", "cdhash"})
 _TYPE_HINTS: Final = {"domain-name": Kind.DOMAIN, "ipv4-addr": Kind.IP, "ipv6-addr": Kind.IP, "url": Kind.URL}
 _MAX_REFUSED: Final = 50
 OBSERVABLE_TYPES: Final = frozenset({key[0] for key in KINDS} | set(HASHED))
@@ -91,7 +91,8 @@ def _read(kind: str, text: str) -> Entity:
         _, of, algorithm = kind.split(":")
         return entity(of, f"{algorithm}:{text}")
     if kind.startswith("fuzzy:"):
-        return entity(Kind.FINGERPRINT, f"{kind[6:]}:{text.strip()}")
+        # Only ssdeep tells upper from lower case.
+        return entity(Kind.FINGERPRINT, f"{kind[6:]}:{text.strip() if kind[6:] == 'ssdeep' else text.strip().lower()}")
     if kind == "host":
         return _host(text)
     if kind == Kind.IP and "/" in text:

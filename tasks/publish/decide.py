@@ -16,8 +16,8 @@ from intel.entities import PERSONAL, Kind
 from intel.facts import TLP
 
 _STANDING: Final = frozenset({"open", "acknowledged", "confirmed"})
-# Phishing URLs carry the address of whom they were sent to. The lengths bound the work.
-_ADDRESS_IN_URL: Final = re.compile(r"[\w.+-]{1,64}(?:@|%40)[\w-]{1,63}\.\w", re.IGNORECASE)
+# Phishing URLs carry the address of whom they were sent to, and so may texts that quote them. Lengths bound the work.
+_EMAIL: Final = re.compile(r"[\w.+-]{1,64}(?:@|%40)[\w-]{1,63}\.\w", re.IGNORECASE)
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,12 +49,18 @@ def names_people(finding: FindingRecord) -> bool:
         finding.subject_kind in PERSONAL
         or finding.item_kind in PERSONAL
         or any(fact.personal for fact in finding.evidence)
+        or holds_email(finding.title)
         or _url_names_people(finding)
     )
 
 
+def holds_email(text: str) -> bool:
+    """Whether something like an e-mail address stands in `text`, percent-encoded or not."""
+    return _EMAIL.search(text) is not None
+
+
 def _url_names_people(finding: FindingRecord) -> bool:
-    return finding.subject_kind == Kind.URL and _ADDRESS_IN_URL.search(finding.subject) is not None
+    return finding.subject_kind == Kind.URL and holds_email(finding.subject)
 
 
 def _reason(finding: FindingRecord, entry: CollectionEntry, tlp: TLP) -> str:

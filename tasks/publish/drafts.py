@@ -15,8 +15,7 @@ from uuid import UUID
 
 import msgspec
 
-from db.publishing import MILLISECOND, floor
-from db.publishing_records import Standing, Version
+from db.publishing_records import MILLISECOND, Standing, Version, floor
 from intel.facts import TLP
 
 _TIMES: Final = frozenset({"created", "modified"})

@@ -20,8 +20,7 @@ import msgspec
 from stix2.exceptions import STIXError
 from stix2.v21 import ExtensionDefinition, Identity, Indicator, Infrastructure, IntrusionSet, Note, Relationship
 
-from db.publishing import floor
-from db.publishing_records import FindingRecord
+from db.publishing_records import FindingRecord, floor
 from intel.errors import PublishError
 from intel.facts import TLP
 from tasks.publish.decide import names_people

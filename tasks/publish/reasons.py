@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from db.publishing_records import Evidence, FindingRecord
+from tasks.publish.decide import holds_email
 
 _MAX_FACTS: Final = 50
 _MAX_TEXT: Final = 300
@@ -33,8 +34,8 @@ def _line(fact: Evidence) -> str:
     said = f"- {_plain(fact.source_title)} ({fact.source}) states {fact.predicate}"
     when = f", first on {_time(fact.since)}" if fact.since is not None else ""
     known = ", known before" if fact.role == "known" else ""
-    reference = f"; reference {_plain(fact.reference)}" if fact.reference and not fact.personal else ""
-    return said + when + known + reference
+    shown = bool(fact.reference) and not fact.personal and not holds_email(fact.reference)
+    return said + when + known + (f"; reference {_plain(fact.reference)}" if shown else "")
 
 
 def _time(moment: datetime) -> str:

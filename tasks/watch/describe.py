@@ -51,9 +51,7 @@ def describe(rule: str, *, subject: Entity | None, other: Entity | None, item: t
         subject=_shown(subject), other=_shown(other), item=_MATCHES[match].format(masked(kind, value))
     )
     taken = max((annotation["takes"] for annotation in said), default=0)
-    return Description(
-        title=title, lapse=entry.lapse, severity=max(0, entry.severity - taken), annotations=tuple(said)
-    )
+    return Description(title=title, lapse=entry.lapse, severity=max(0, entry.severity - taken), annotations=tuple(said))
 
 
 def masked(kind: str, value: str) -> str:

@@ -1,8 +1,8 @@
 """What is watched: watch files and what people ask for, read into items and brought into the warehouse.
 
-Comes in: `WatchFile` records (configs/watches/) or the same items from a command or an incident. Goes out: rows, through
-db/watching.py. A domain watch on a registrable domain takes all that stands on it; on a name below one, that name and
-what is below it; on a suffix that strangers share (dynamic DNS, a public suffix), that very name alone.
+Comes in: `WatchFile` records (configs/watches/) or the same items from a command or an incident. Goes out: rows,
+through db/watching.py. A domain watch on a registrable domain takes all that stands on it; on a name below one, that
+name and what is below it; on a suffix that strangers share (dynamic DNS, a public suffix), that very name alone.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from db import watching
-from db.watching import Definition, Item, WatchSummary, list_watches, remove_watch
+from db.watching import Definition, Item, list_watches, remove_watch
 from intel.config.watches import WatchedItem, WatchFile
 from intel.entities import Entity, Kind, entity, guess
 from intel.errors import ConfigError, ReadError
@@ -124,15 +124,19 @@ def _definition(*, name: str, items: tuple[WatchedItem, ...], rules: tuple[str, 
     for number, wanted in enumerate(items, 1):
         try:
             for item in read_items(wanted):
-                other = found.setdefault((item.match, item.value), item)
-                if other.kind != item.kind:
-                    raise ReadError("another item has the same value as another kind; it needs a watch of its own")
-                # Known longest, or without a day, looks for more.
-                if other.since is not None and (item.since is None or item.since < other.since):
-                    found[item.match, item.value] = item
+                _add(found, item)
         except ReadError as error:
             raise ConfigError(f"couldn't use watch {name}: item {number}: {error}; nothing is changed") from error
     return msgspec.convert({"name": name, "rules": rules, "items": tuple(found.values()), **rest}, Definition)
+
+
+def _add(found: dict[tuple[str, str], Item], item: Item) -> None:
+    other = found.setdefault((item.match, item.value), item)
+    if other.kind != item.kind:
+        raise ReadError("another item has the same value as another kind; it needs a watch of its own")
+    # Known longest, or without a day, looks for more.
+    if other.since is not None and (item.since is None or item.since < other.since):
+        found[item.match, item.value] = item
 
 
 def _entity(field: str, value: str) -> Entity:

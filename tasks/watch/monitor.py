@@ -11,7 +11,7 @@ Nothing falls between the two directions:
 - A batch commits after a sweep has read: it has no judgement row yet, since only this process writes those (it holds
   the lock `monitor:NAME`), and it is judged later with the items in sight.
 - An item turns out to be known from an earlier day: whoever lowers `since` clears the marks under the lock on the watch
-  set, which a sweep holds from reading its chunk to marking it. So no mark can outlive the `since` that it was made for.
+  set, which a sweep holds from reading its chunk to marking it. So no mark outlives the `since` that it was made for.
 - Two monitors at once follow the same claims: the items are the same rows, and the lock on the watch set orders them.
 """
 
@@ -24,7 +24,7 @@ from typing import Final, TypeVar
 import msgspec
 from sqlalchemy import Connection, Engine, text
 
-from db import runs, watching_match
+from db import runs, watching_match, watching_store
 from db.rows import driver
 from db.watching import lock_items
 from db.watching_rules import MENTIONS, WITHDRAW_WATCHED
@@ -131,9 +131,7 @@ def _follow_new(engine: Engine) -> None:
 def _judge(connection: Connection, *, monitor: Monitor, batch_id: int, run_id: int) -> int:
     prepare(connection)
     known = {"batch_id": batch_id, "run_id": run_id, "predicates": list(monitor.predicates)}
-    connection.execute(
-        text(watching_match.BATCH_FACTS), {name: known[name] for name in ("batch_id", "predicates")}
-    )
+    connection.execute(text(watching_match.BATCH_FACTS), {name: known[name] for name in ("batch_id", "predicates")})
     restated = connection.execute(text(watching_match.RESTATED_FACTS), known).rowcount
     connection.exec_driver_sql("ANALYZE watch_candidate")
     if connection.execute(text(_CLAIMED)).scalar_one():
@@ -141,7 +139,7 @@ def _judge(connection: Connection, *, monitor: Monitor, batch_id: int, run_id: i
         connection.execute(text(watching_match.FOLLOW))
     found = _evaluate(connection, monitor)
     if restated:
-        connection.execute(text(watching_match.WITHDRAW_KNOWN), {"batch_id": batch_id})
+        connection.execute(text(watching_store.WITHDRAW_KNOWN), {"batch_id": batch_id})
     connection.execute(text(_JUDGED), {"batch_id": batch_id, "monitor": monitor.name})
     return found
 
@@ -194,26 +192,24 @@ def _evaluate(connection: Connection, monitor: Monitor) -> int:
     if not matched:
         return 0
     connection.exec_driver_sql("ANALYZE watch_match")
-    connection.execute(text(watching_match.COLLAPSE))
+    connection.execute(text(watching_store.COLLAPSE))
     connection.exec_driver_sql("ANALYZE watch_found")
     return _store(connection)
 
 
 def _store(connection: Connection) -> int:
-    new = connection.execute(text(watching_match.NEW_FINDINGS)).all()
-    connection.execute(text(watching_match.REFRESH_FINDINGS))
+    new = connection.execute(text(watching_store.NEW_FINDINGS)).all()
+    connection.execute(text(watching_store.REFRESH_FINDINGS))
     if new:
         with driver(connection).cursor().copy("COPY watch_new FROM STDIN") as copy:
             for watch_id, rule, novelty, *rest in new:
                 said = describe(rule, subject=_entity(*rest[:4]), other=_entity(*rest[4:8]), item=tuple(rest[8:11]))
-                copy.write_row(
-                    (watch_id, rule, novelty, said.lapse, said.title, said.severity, said.annotations_json)
-                )
+                copy.write_row((watch_id, rule, novelty, said.lapse, said.title, said.severity, said.annotations_json))
         connection.exec_driver_sql("ANALYZE watch_new")
-        connection.execute(text(watching_match.INSERT_FINDINGS))
-    connection.execute(text(watching_match.INSERT_EVIDENCE))
+        connection.execute(text(watching_store.INSERT_FINDINGS))
+    connection.execute(text(watching_store.INSERT_EVIDENCE))
     if new:
-        connection.execute(text(watching_match.KNOWN_CLAIMS))
+        connection.execute(text(watching_store.KNOWN_CLAIMS))
     return len(new)
 
 

@@ -19,7 +19,6 @@ from intel.errors import WarehouseError
 from intel.facts import TLP
 from tasks.watch.describe import masked
 
-
 Status = Literal["open", "acknowledged", "confirmed", "dismissed"]
 
 # Uses pk_finding_fact, pk_fact and pk_fact_history.
@@ -48,7 +47,8 @@ _WITHDRAW: Final = """
 UPDATE finding n SET status = 'withdrawn', status_reason = :reason, changed_at = clock_timestamp()
 WHERE n.id = ANY(:findings) AND n.status <> 'withdrawn' AND (
     NOT EXISTS (SELECT FROM finding_fact ff WHERE ff.finding_id = n.id AND ff.role = 'new')
-    OR (n.id = ANY(:known) AND NOT EXISTS (SELECT FROM finding_fact ff WHERE ff.finding_id = n.id AND ff.role = 'known'))
+    OR (n.id = ANY(:known)
+        AND NOT EXISTS (SELECT FROM finding_fact ff WHERE ff.finding_id = n.id AND ff.role = 'known'))
 )
 RETURNING n.id
 """
@@ -77,7 +77,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     """The chain of a finding: what is watched, by which rule, what is new and what it meets.
 
-    `item` is the watched item as it stands now, empty once it is no longer watched. `tlp` is the strictest of the facts.
+    `item` is the watched item as it stands now, empty once it is no longer watched. `tlp` is the facts'
+    strictest.
     """
 
     finding_id: int
@@ -126,7 +127,8 @@ def withdraw(connection: Connection, facts: Sequence[int], reason: str) -> list[
     """
     ids = list(facts)
     known = connection.execute(
-        text("SELECT DISTINCT finding_id FROM finding_fact WHERE fact_id = ANY(:facts) AND role = 'known'"), {"facts": ids}
+        text("SELECT DISTINCT finding_id FROM finding_fact WHERE fact_id = ANY(:facts) AND role = 'known'"),
+        {"facts": ids},
     )
     lost_known = list(known.scalars())
     touched = sorted(set(connection.execute(text(_DROP_EVIDENCE), {"facts": ids}).scalars()))

@@ -15,7 +15,6 @@ import re
 import socket
 from collections.abc import Iterable
 from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Final, Literal
 
@@ -25,6 +24,7 @@ from pydantic import Field
 from intel.config.read import Strict, check, read_yaml
 from intel.entities import Entity, Kind
 from intel.errors import ConfigError
+from intel.names import package_folder
 from intel.settings import CHECKOUT, settings
 
 _FOLDER: Final = "data/misp-warninglists/lists"
@@ -125,7 +125,7 @@ class Lists:
                 yield from known.get(first >> (longest - bits), ())
 
     def _add(self, name: str, entry: ListEntry) -> None:
-        path = resources.files("pymispwarninglists").joinpath(f"{_FOLDER}/{name}/list.json")
+        path = package_folder("pymispwarninglists") / _FOLDER / name / "list.json"
         try:
             record = json.loads(path.read_text("utf-8"))
         except (OSError, ValueError) as error:
@@ -202,8 +202,10 @@ def _network(text: str) -> tuple[int, int, int] | None:
         network = ipaddress.ip_network(text, strict=False)
     except ValueError:
         return None
-    return network.version, network.prefixlen, int(network.network_address) >> (
-        network.max_prefixlen - network.prefixlen
+    return (
+        network.version,
+        network.prefixlen,
+        int(network.network_address) >> (network.max_prefixlen - network.prefixlen),
     )
 
 

@@ -16,7 +16,7 @@ FILL = """
 INSERT INTO source (name, title, reliability, tlp, snapshot, redistribution, commercial_use)
 SELECT 'feed' || n, 'feed', 'B', 0, false, true, true FROM generate_series(1, 20) n;
 INSERT INTO entity (digest, kind, value, scope, address)
-SELECT gen_random_uuid(), CASE n % 5 WHEN 0 THEN 'certificate' WHEN 1 THEN 'ip' WHEN 2 THEN 'public-key' ELSE 'domain' END,
+SELECT gen_random_uuid(), (ARRAY['certificate', 'ip', 'public-key', 'domain', 'domain'])[1 + n % 5],
     'v' || n, CASE WHEN n % 5 > 2 THEN 's' || n / 10 ELSE '' END,
     CASE WHEN n % 5 = 1 THEN '10.0.0.0'::inet + n END
 FROM generate_series(1, 20000) n;
@@ -43,7 +43,7 @@ def filled(database_url: str) -> Iterator[Connection]:
     engine = open_engine(database_url)
     with engine.begin() as connection:
         for statement in FILL.split(";"):
-            connection.exec_driver_sql(statement)
+            connection.execute(text(statement))
         yield connection
     engine.dispose()
 
@@ -79,7 +79,7 @@ def test_each_statement_uses_its_indexes(filled: Connection) -> None:
 def test_the_budget_is_counted_by_index(filled: Connection) -> None:
     sql = "EXPLAIN SELECT count(*) FROM query WHERE entity_id IN (5, 6) AND reason = 'incident 1'"
     plan = "\n".join(row[0] for row in filled.execute(text(sql)))
-    assert "ix_query_entity_id_asked_at" in plan
+    assert "ix_query_entity_id" in plan
     assert lookups.questions(filled, entity_ids=[5, 6], reason="incident 1") == 2
 
 

@@ -65,6 +65,7 @@ def walk(server: Server, **query: Any) -> list[dict[str, Any]]:
 def is_error(response: httpx.Response, status: int) -> None:
     assert response.status_code == status
     assert response.headers["content-type"] == MEDIA_TYPE
+    assert response.headers["cache-control"] == "private, no-cache"
     body = response.json()
     assert body["title"]
     assert body["http_status"] == str(status)
@@ -321,6 +322,24 @@ def test_empty_unknown_and_large_parameters_are_taken_lightly(server: Server) ->
         "match%5Btype%5D=, ,",
     ):
         assert len(server.get(f"{ROOT}objects/?{query}").json()["objects"]) == 2, query
+
+
+def test_a_page_is_never_longer_than_the_server_allows_nor_than_was_asked(server: Server) -> None:
+    ids = append(server, 1001, size=1001)
+    for limit in ("1000", "15000", ""):
+        page = server.objects(limit=limit).json()
+        assert len(page["objects"]) == 1000
+        last = server.objects(limit=limit, next=page["next"]).json()
+        assert [one["id"] for one in last["objects"]] == ids[1000:]
+        assert last["more"] is False
+        assert "next" not in last
+    # A page that ends where the collection ends says so.
+    assert (
+        server.objects(
+            limit=1, added_after=server.get(f"{ROOT}manifest/", limit=1000).json()["objects"][-1]["date_added"]
+        ).json()["more"]
+        is False
+    )
 
 
 def test_an_empty_collection_is_an_empty_envelope(server: Server) -> None:

@@ -6,15 +6,21 @@ from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import insert
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from db.models import Fact, Source
 from intel.config.lookups import Reach
+from lab.server import serve
 from lab.world import FRIDAY, KNOWN_DOMAIN, NEW_DOMAIN, WEDNESDAY
 from tasks.enrich.records import Registered, Subject
 from tasks.enrich.registration import domains_of, registration
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from starlette.requests import Request
 
     from lab.registration import Registry
     from tests.homes import Home
@@ -137,6 +143,28 @@ def test_whois_is_asked_where_the_list_of_rdap_servers_cannot_be_had(home: Home)
     assert outcomes(asked)[0] == ("rdap", "registry", "unsupported")
     assert "couldn't" in asked.lookups[0].detail
     assert outcomes(asked)[1:] == [("whois", "registry", "registered"), ("whois", "registrar", "registered")]
+
+
+def test_the_list_of_rdap_servers_is_asked_for_once_a_week(home: Home) -> None:
+    hits: list[str] = []
+
+    def dns_json(request: Request) -> Response:
+        hits.append(request.url.path)
+        return JSONResponse({"services": [[["example"], [home.internet.rdap["registry"] + "/"]]]})
+
+    with serve(Starlette(routes=[Route("/dns.json", dns_json)])) as iana:
+        home.allow(iana.address)
+        home.lookups(rdap_servers={}, bootstrap=f"{iana.url}/dns.json", reuse_days=0)
+        expected = [("rdap", "registry", "registered"), ("rdap", "registrar", "registered")]
+        assert outcomes(ask(home, WEDNESDAY, NEW_DOMAIN)) == expected
+        assert outcomes(ask(home, FRIDAY, NEW_DOMAIN)) == expected
+        assert len(hits) == 1
+        assert outcomes(ask(home, FRIDAY + timedelta(days=7), NEW_DOMAIN)) == expected
+        assert len(hits) == 2
+    # An old list is better than none.
+    assert outcomes(ask(home, FRIDAY + timedelta(days=30), NEW_DOMAIN)) == expected
+    lists = "SELECT count(*) FROM document d JOIN source s ON s.id = d.source_id WHERE s.name = 'rdap-servers'"
+    assert home.rows(lists) == [(2,)]
 
 
 def test_the_root_is_asked_for_the_whois_server_and_not_read_as_a_record(home: Home) -> None:

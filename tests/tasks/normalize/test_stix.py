@@ -354,6 +354,14 @@ def test_observed_data_gives_the_times(source: Source) -> None:
     ]
 
 
+def test_observables_of_observed_data_that_is_refused_speak_for_themselves(source: Source) -> None:
+    address = {"type": "ipv4-addr", "id": "ipv4-addr--1", "value": "192.0.2.1"}
+    seen = sdo("observed-data", first_observed="once", object_refs=["ipv4-addr--1"])
+    facts, rejects = read(source, bundle(address, seen))
+    assert said(facts) == [("192.0.2.1", "listed", "observable")]
+    assert [reject.locator for reject in rejects] == [seen["id"]]
+
+
 def test_observed_data_of_stix_2_0_holds_its_objects(source: Source) -> None:
     objects = {
         "0": {"type": "domain-name", "value": "a.example", "resolves_to_refs": ["1"]},
@@ -374,6 +382,13 @@ def test_observed_data_of_stix_2_0_holds_its_objects(source: Source) -> None:
         "not an entity: type process",
         "couldn't read observed data: its member 3 is no object",
     ]
+
+
+def test_an_object_that_says_nothing_is_refused(source: Source) -> None:
+    silent = [sdo("report", 1), sdo("threat-actor", 2), sdo("observed-data", 3, objects={})]
+    facts, rejects = read(source, bundle(*silent))
+    assert not facts
+    assert Counter(reject.locator for reject in rejects) == Counter(str(item["id"]) for item in silent)
 
 
 def test_sightings(source: Source) -> None:

@@ -108,4 +108,5 @@ def test_people_are_published_only_where_the_policy_names_them() -> None:
 def test_a_finding_names_people_by_its_facts_and_by_what_it_matched() -> None:
     assert names_people(record(evidence=(msgspec.structs.replace(FACT, personal=True),)))
     assert names_people(record(item_kind="email"))
+    assert names_people(record(title="seen with jane%40bank.example"))
     assert not names_people(record())

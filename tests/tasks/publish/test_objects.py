@@ -209,7 +209,8 @@ def test_the_note_tells_sources_references_and_times_and_no_persons() -> None:
     person = msgspec.structs.replace(
         EVIDENCE, predicate="registered-by", personal=True, reference="jane@login.example", role="known"
     )
-    finding = record(title="jane@login.example registered it", evidence=(EVIDENCE, closed, person))
+    quoted = msgspec.structs.replace(EVIDENCE, reference="https://report.example/?to=jane@login.example")
+    finding = record(title="jane@login.example registered it", evidence=(EVIDENCE, closed, person, quoted))
     drafts = objects(finding)
     note = by_type(drafts, "note")[0]
     assert (

@@ -7,6 +7,7 @@ import pytest
 from intel.config.watches import WatchedItem, WatchFile
 from intel.errors import ConfigError, ReadError
 from tasks.watch.items import Changed, add_watch, list_watches, read_items, remove_watch, sync_files
+from tests.tasks.watch.world import Say, World
 
 
 def _items(**fields: str) -> list[tuple[str, str, str]]:
@@ -33,7 +34,7 @@ def _items(**fields: str) -> list[tuple[str, str, str]]:
         ({"certificate": "cd" * 32}, [("entity", "certificate", "sha256:" + "cd" * 32)]),
     ],
 )
-def test_an_item_is_read_as_what_it_matches(fields, expected):
+def test_an_item_is_read_as_what_it_matches(fields: dict[str, str], expected: list[tuple[str, str, str]]) -> None:
     assert _items(**fields) == expected
 
 
@@ -48,21 +49,21 @@ def test_an_item_is_read_as_what_it_matches(fields, expected):
         {"entity": "http://evil.example/" + "x" * 3000},
     ],
 )
-def test_an_item_that_names_nothing_is_refused(fields):
+def test_an_item_that_names_nothing_is_refused(fields: dict[str, str]) -> None:
     with pytest.raises(ReadError):
         _items(**fields)
 
 
-def test_since_is_utc():
+def test_since_is_utc() -> None:
     [item] = read_items(WatchedItem(domain="evil.example", since="2026-01-03"))
     assert item.since == datetime(2026, 1, 3, tzinfo=UTC)
 
 
-def _rows(world):
+def _rows(world: World) -> list[tuple[object, ...]]:
     return world.execute("SELECT id, match, value, since FROM watch_item ORDER BY match, value")
 
 
-def test_files_are_brought_in_once_and_changes_keep_what_stays(world):
+def test_files_are_brought_in_once_and_changes_keep_what_stays(world: World) -> None:
     file = WatchFile(name="one", items=(WatchedItem(domain="evil.example"), WatchedItem(network="192.0.2.1")))
     with world.engine.begin() as connection:
         assert sync_files(connection, [file]) == Changed(watches=1, removed=0)
@@ -79,7 +80,7 @@ def test_files_are_brought_in_once_and_changes_keep_what_stays(world):
     assert world.execute("SELECT id FROM watch") == [(before[1][0][0],)]
 
 
-def test_a_watch_whose_file_goes_stays_only_for_its_findings(world, say):
+def test_a_watch_whose_file_goes_stays_only_for_its_findings(world: World, say: type[Say]) -> None:
     found, unfound = (WatchFile(name=n, items=(WatchedItem(domain=f"{n}.example"),)) for n in ("one", "two"))
     with world.engine.begin() as connection:
         sync_files(connection, [found, unfound])
@@ -100,7 +101,7 @@ def test_a_watch_whose_file_goes_stays_only_for_its_findings(world, say):
     assert world.monitor() == 1
 
 
-def test_what_an_actor_is_claimed_to_have_outlives_a_change_of_the_list(world, say):
+def test_what_an_actor_is_claimed_to_have_outlives_a_change_of_the_list(world: World, say: type[Say]) -> None:
     world.load(say.claim("evil.example", "lab:one"))
     world.watch("watch", WatchedItem(domain="bad.example"), actor="lab:one", follow_actor=True)
     world.monitor()
@@ -115,7 +116,7 @@ def test_what_an_actor_is_claimed_to_have_outlives_a_change_of_the_list(world, s
     assert [row[2] for row in _rows(world)] == ["good.example"]
 
 
-def test_what_cannot_be_read_changes_nothing(world):
+def test_what_cannot_be_read_changes_nothing(world: World) -> None:
     world.watch("watch", WatchedItem(domain="evil.example"))
     before = _rows(world)
     for items, options in (
@@ -131,6 +132,6 @@ def test_what_cannot_be_read_changes_nothing(world):
     assert _rows(world) == before
 
 
-def test_removing_a_watch_that_is_not_there_says_so(world):
+def test_removing_a_watch_that_is_not_there_says_so(world: World) -> None:
     with world.engine.begin() as connection:
         assert remove_watch(connection, "none") is False

@@ -11,10 +11,12 @@ from sqlalchemy import text
 
 from db.engine import open_engine
 from intel.config.watches import WatchedItem
+from intel.facts import Fact
 from intel.settings import CHECKOUT
+from tests.tasks.watch.world import Say, World
 
 
-def _facts(say, chooser):
+def _facts(say: type[Say], chooser: random.Random) -> list[Fact]:
     names = [f"{host}.{domain}.example" for host in "abc" for domain in ("evil", "bad", "good")]
     addresses = ["192.0.2.1", "192.0.2.2", "198.51.100.1"]
     facts = []
@@ -40,19 +42,21 @@ def _facts(say, chooser):
     return facts
 
 
-def _watches(world):
+def _watches(world: World) -> None:
     world.watch("one", actor="lab:one", follow_actor=True)
     world.watch("two", WatchedItem(network="192.0.2.0/24"), actor="lab:two", follow_actor=True)
     world.watch("three", WatchedItem(domain="a.evil.example"), WatchedItem(domain="bad.example", since="2026-01-04"))
 
 
-def _clear(world):
+def _clear(world: World) -> None:
     world.execute(
         "TRUNCATE finding_fact, finding, watch_item, watch, judgement, batch, fact, fact_history, link, cursor CASCADE"
     )
 
 
-def _told(world, facts, chooser, splits, *, watches_first=True):
+def _told(
+    world: World, facts: list[Fact], chooser: random.Random, splits: int, *, watches_first: bool = True
+) -> set[tuple[object, ...]]:
     """What is found when the facts come in `splits` batches, in an order of their own, watched at some time."""
     _clear(world)
     shuffled = chooser.sample(facts, len(facts))
@@ -70,7 +74,7 @@ def _told(world, facts, chooser, splits, *, watches_first=True):
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.slow
-def test_the_order_and_size_of_batches_do_not_matter(world, say, seed):
+def test_the_order_and_size_of_batches_do_not_matter(world: World, say: type[Say], seed: int) -> None:
     chooser = random.Random(seed)
     facts = _facts(say, chooser)
     once = _told(world, facts, chooser, 1)
@@ -97,7 +101,7 @@ print("done", flush=True)
 """
 
 
-def _start(world):
+def _start(world: World) -> subprocess.Popen[str]:
     process = subprocess.Popen(
         [sys.executable, "-c", _MONITOR, world.url],
         cwd=CHECKOUT,
@@ -110,11 +114,11 @@ def _start(world):
 
 
 @pytest.mark.slow
-def test_a_monitor_killed_anywhere_leaves_nothing_missed_and_nothing_doubled(world, say):
+def test_a_monitor_killed_anywhere_leaves_nothing_missed_and_nothing_doubled(world: World, say: type[Say]) -> None:
     chooser = random.Random(11)
     facts = _facts(say, chooser)
 
-    def prepare():
+    def prepare() -> None:
         _clear(world)
         for start in range(0, len(facts), 16):
             world.load_all(facts[start : start + 16])
@@ -144,14 +148,16 @@ def test_a_monitor_killed_anywhere_leaves_nothing_missed_and_nothing_doubled(wor
     assert killed >= 3
 
 
-def _wait_until_gone(world):
+def _wait_until_gone(world: World) -> None:
     """The server notices a dead client at its next message; the lock goes with the session."""
     engine = open_engine(world.url)
     for _ in range(200):
         with engine.connect() as connection:
             held = connection.execute(
-                text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database ="
-                     " (SELECT oid FROM pg_database WHERE datname = current_database())")
+                text(
+                    "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database ="
+                    " (SELECT oid FROM pg_database WHERE datname = current_database())"
+                )
             ).scalar_one()
         if not held:
             return
@@ -159,7 +165,7 @@ def _wait_until_gone(world):
     raise AssertionError("a killed monitor still holds its lock")
 
 
-def test_a_watch_added_while_a_batch_is_judged_misses_nothing(world, say):
+def test_a_watch_added_while_a_batch_is_judged_misses_nothing(world: World, say: type[Say]) -> None:
     world.watch("first", WatchedItem(domain="evil.example"))
     world.monitor()
     world.load(say.listed("a.evil.example"), say.listed("a.bad.example"))
@@ -175,7 +181,7 @@ def test_a_watch_added_while_a_batch_is_judged_misses_nothing(world, say):
     assert world.found() == {("first", "same-domain", "a.evil.example"), ("second", "same-domain", "a.bad.example")}
 
 
-def test_a_monitor_at_work_keeps_another_out(world):
+def test_a_monitor_at_work_keeps_another_out(world: World) -> None:
     from db import runs
     from intel.errors import BusyError
     from tasks.watch import registrations

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 from intel.config.watches import WatchedItem
 from intel.entities import Kind
+from tests.tasks.watch.world import Say, World
 
 
-def test_a_watched_entity_stated_by_a_source_is_found_once_per_source(world, say):
+def test_a_watched_entity_stated_by_a_source_is_found_once_per_source(world: World, say: type[Say]) -> None:
     world.watch("watch", WatchedItem(entity="c2.evil.example"))
     world.load(say.listed("c2.evil.example"), say.listed("other.evil.example"), source="one")
     assert world.monitor() == 1
@@ -15,7 +16,7 @@ def test_a_watched_entity_stated_by_a_source_is_found_once_per_source(world, say
     assert world.found() == {("watch", "exact", "c2.evil.example")}
 
 
-def test_what_stands_under_a_watched_domain_is_found_in_every_form(world, say):
+def test_what_stands_under_a_watched_domain_is_found_in_every_form(world: World, say: type[Say]) -> None:
     world.watch("watch", WatchedItem(domain="evil.example"))
     world.load(
         say.listed("evil.example"),
@@ -39,7 +40,7 @@ def test_what_stands_under_a_watched_domain_is_found_in_every_form(world, say):
     }
 
 
-def test_a_watch_on_a_host_takes_its_subtree_and_no_sibling(world, say):
+def test_a_watch_on_a_host_takes_its_subtree_and_no_sibling(world: World, say: type[Say]) -> None:
     world.watch("watch", WatchedItem(domain="host.evil.example"))
     world.load(
         say.listed("host.evil.example"),
@@ -59,7 +60,7 @@ def test_a_watch_on_a_host_takes_its_subtree_and_no_sibling(world, say):
     assert ("watch", "exact", "host.evil.example") in world.found()
 
 
-def test_siblings_under_suffixes_that_strangers_share_are_told_apart(world, say):
+def test_siblings_under_suffixes_that_strangers_share_are_told_apart(world: World, say: type[Say]) -> None:
     world.watch("dynamic", WatchedItem(domain="mine.duckdns.org"))
     world.watch("public", WatchedItem(domain="mine.co.uk"))
     world.watch("suffix", WatchedItem(domain="duckdns.org"))
@@ -78,7 +79,7 @@ def test_siblings_under_suffixes_that_strangers_share_are_told_apart(world, say)
     }
 
 
-def test_what_stands_on_a_watched_address_or_network_is_found(world, say):
+def test_what_stands_on_a_watched_address_or_network_is_found(world: World, say: type[Say]) -> None:
     world.watch("address", WatchedItem(network="192.0.2.7"))
     world.watch("network", WatchedItem(network="198.51.100.128/25"))
     world.watch("six", WatchedItem(network="2001:db8:1::/48"))
@@ -105,7 +106,7 @@ def test_what_stands_on_a_watched_address_or_network_is_found(world, say):
     }
 
 
-def test_resolutions_of_watched_names_and_to_watched_addresses_are_found_once(world, say):
+def test_resolutions_of_watched_names_and_to_watched_addresses_are_found_once(world: World, say: type[Say]) -> None:
     world.watch("watch", WatchedItem(domain="evil.example"), WatchedItem(network="192.0.2.7"))
     world.load(
         say.resolves("www.evil.example", "198.51.100.1"),
@@ -127,7 +128,7 @@ def test_resolutions_of_watched_names_and_to_watched_addresses_are_found_once(wo
     assert world.monitor() == 1
 
 
-def test_a_registration_is_one_however_precisely_its_day_is_told(world, say):
+def test_a_registration_is_one_however_precisely_its_day_is_told(world: World, say: type[Say]) -> None:
     world.watch("watch", WatchedItem(domain="evil.example"))
     world.load(say.created("evil.example", "2026-01-02T03:04:05+00:00"), say.created("good.example", "2026-01-02"))
     world.load(say.created("evil.example", "2026-01-02"), source="second")
@@ -137,9 +138,12 @@ def test_a_registration_is_one_however_precisely_its_day_is_told(world, say):
     assert {rule for _, rule, _ in world.found()} == {"registered"}
 
 
-def test_a_shared_registrant_is_a_lapse(world, say):
+def test_a_shared_registrant_is_a_lapse(world: World, say: type[Say]) -> None:
     world.watch("watch", WatchedItem(domain="evil.example"))
-    world.load(say.registrant("evil.example", "me@mail.example"), say.registrant("evil.example", "+44 20 1234567", kind=Kind.PHONE))
+    world.load(
+        say.registrant("evil.example", "me@mail.example"),
+        say.registrant("evil.example", "+44 20 1234567", kind=Kind.PHONE),
+    )
     world.load(
         say.registrant("second.example", "me@mail.example"),
         say.registrant("third.example", "tech@mail.example"),
@@ -157,7 +161,7 @@ def test_a_shared_registrant_is_a_lapse(world, say):
     assert all(lapse and "@" not in title and "1234567" not in title for title, lapse in rows)
 
 
-def test_an_actor_is_followed_from_the_day_after_its_claim(world, say):
+def test_an_actor_is_followed_from_the_day_after_its_claim(world: World, say: type[Say]) -> None:
     world.watch("watch", actor="lab:one", follow_actor=True)
     world.load(
         say.claim("a.evil.example", "lab:one", on=3),
@@ -182,7 +186,7 @@ def test_an_actor_is_followed_from_the_day_after_its_claim(world, say):
     }
 
 
-def test_an_earlier_claim_that_comes_late_looks_backwards(world, say):
+def test_an_earlier_claim_that_comes_late_looks_backwards(world: World, say: type[Say]) -> None:
     world.watch("watch", actor="lab:one", follow_actor=True)
     world.load(say.claim("a.evil.example", "lab:one", on=5), say.listed("b.evil.example", on=4))
     world.monitor()
@@ -195,7 +199,7 @@ def test_an_earlier_claim_that_comes_late_looks_backwards(world, say):
     }
 
 
-def test_a_fact_that_turns_out_to_be_old_is_no_news(world, say):
+def test_a_fact_that_turns_out_to_be_old_is_no_news(world: World, say: type[Say]) -> None:
     world.watch("watch", actor="lab:one", follow_actor=True)
     world.load(say.claim("a.evil.example", "lab:one", on=2), say.listed("b.evil.example", on=5))
     world.monitor()
@@ -206,7 +210,7 @@ def test_a_fact_that_turns_out_to_be_old_is_no_news(world, say):
     assert world.found(status="withdrawn") == {("watch", "same-domain", "b.evil.example")}
 
 
-def test_a_fact_that_ended_before_it_was_stated_is_found_when_it_is(world, say):
+def test_a_fact_that_ended_before_it_was_stated_is_found_when_it_is(world: World, say: type[Say]) -> None:
     world.watch("watch", WatchedItem(domain="evil.example"))
     stated = say.listed("a.evil.example", on=3)
     ended = type(stated)(**{name: getattr(stated, name) for name in stated.__struct_fields__} | {"ends": True})
@@ -216,7 +220,7 @@ def test_a_fact_that_ended_before_it_was_stated_is_found_when_it_is(world, say):
     assert world.monitor() == 1
 
 
-def test_a_new_watch_looks_backwards_over_what_was_judged(world, say):
+def test_a_new_watch_looks_backwards_over_what_was_judged(world: World, say: type[Say]) -> None:
     world.load(say.listed("a.evil.example"), say.listed("192.0.2.7:443"), say.listed("x.host.good.example"))
     assert world.monitor() == 0
     world.watch(
@@ -230,7 +234,7 @@ def test_a_new_watch_looks_backwards_over_what_was_judged(world, say):
     assert world.monitor() == 0
 
 
-def test_the_same_again_raises_nothing(world, say):
+def test_the_same_again_raises_nothing(world: World, say: type[Say]) -> None:
     world.watch("watch", WatchedItem(domain="evil.example"))
     facts = (say.listed("a.evil.example"), say.resolves("b.evil.example", "192.0.2.1"))
     world.load(*facts)
@@ -241,7 +245,7 @@ def test_the_same_again_raises_nothing(world, say):
     assert world.everything() == before
 
 
-def test_only_the_rules_in_force_are_stored_and_new_ones_look_backwards(world, say):
+def test_only_the_rules_in_force_are_stored_and_new_ones_look_backwards(world: World, say: type[Say]) -> None:
     world.watch("watch", WatchedItem(domain="evil.example"), rules=("new-resolution",))
     world.load(say.listed("a.evil.example"), say.resolves("b.evil.example", "192.0.2.1"))
     world.monitor()
@@ -250,10 +254,12 @@ def test_only_the_rules_in_force_are_stored_and_new_ones_look_backwards(world, s
     assert world.monitor() == 1
 
 
-def test_a_finding_gathers_the_evidence_of_all_that_state_it(world, say):
+def test_a_finding_gathers_the_evidence_of_all_that_state_it(world: World, say: type[Say]) -> None:
     world.watch("watch", WatchedItem(domain="evil.example"))
     world.load(say.listed("a.evil.example", on=5))
     world.monitor()
     world.load(say.listed("a.evil.example", on=2), source="second")
     world.monitor()
-    assert world.execute("SELECT count(*), min(n.event_time::date)::text FROM finding n JOIN finding_fact ff ON ff.finding_id = n.id") == [(2, "2026-01-03")]
+    assert world.execute(
+        "SELECT count(*), min(n.event_time::date)::text FROM finding n JOIN finding_fact ff ON ff.finding_id = n.id"
+    ) == [(2, "2026-01-03")]

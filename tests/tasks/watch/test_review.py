@@ -5,14 +5,15 @@ import pytest
 from intel.config.watches import WatchedItem
 from intel.errors import WarehouseError
 from tasks.watch.review import explain, set_status, withdraw
+from tests.tasks.watch.world import Say, World
 
 
-def _only_finding(world, rule):
+def _only_finding(world: World, rule: str) -> int:
     [(found,)] = world.execute("SELECT id FROM finding WHERE rule = :rule", rule=rule)
     return found
 
 
-def test_a_finding_is_explained_from_item_to_facts(world, say):
+def test_a_finding_is_explained_from_item_to_facts(world: World, say: type[Say]) -> None:
     world.watch("watch", actor="lab:one", follow_actor=True)
     world.load(say.claim("evil.example", "lab:one", on=1, reference="https://report.example/1"))
     world.load(say.listed("a.evil.example", on=2), source="second")
@@ -28,9 +29,11 @@ def test_a_finding_is_explained_from_item_to_facts(world, say):
     assert known.first_seen < new.first_seen <= new.recorded_at
 
 
-def test_people_are_masked_in_explanations(world, say):
+def test_people_are_masked_in_explanations(world: World, say: type[Say]) -> None:
     world.watch("watch", WatchedItem(domain="evil.example"))
-    world.load(say.registrant("evil.example", "john.doe@mail.example"), say.registrant("b.example", "john.doe@mail.example"))
+    world.load(
+        say.registrant("evil.example", "john.doe@mail.example"), say.registrant("b.example", "john.doe@mail.example")
+    )
     world.monitor()
     with world.engine.connect() as connection:
         told = explain(connection, _only_finding(world, "shared-registrant"))
@@ -38,7 +41,7 @@ def test_people_are_masked_in_explanations(world, say):
     assert told.new[0].object == "j***@mail.example"
 
 
-def test_a_status_is_set_with_its_reason_and_outlives_the_monitor(world, say):
+def test_a_status_is_set_with_its_reason_and_outlives_the_monitor(world: World, say: type[Say]) -> None:
     world.watch("watch", WatchedItem(domain="evil.example"))
     world.load(say.listed("a.evil.example"))
     world.monitor()
@@ -57,7 +60,7 @@ def test_a_status_is_set_with_its_reason_and_outlives_the_monitor(world, say):
         explain(connection, found + 1)
 
 
-def test_a_finding_falls_with_the_last_of_its_facts(world, say):
+def test_a_finding_falls_with_the_last_of_its_facts(world: World, say: type[Say]) -> None:
     world.watch("watch", WatchedItem(domain="evil.example"))
     world.load(say.listed("a.evil.example"))
     world.load(say.listed("a.evil.example"), source="second")

@@ -4,9 +4,9 @@ import time
 
 import pytest
 
-from intel.entities import guess
+from intel.entities import Entity, guess
 from tasks.watch.describe import describe
-from tasks.watch.warninglists import Lists, ListEntry, annotate, lists
+from tasks.watch.warninglists import ListEntry, Lists, annotate, lists
 
 
 def _hubs(value: str) -> set[str]:
@@ -30,24 +30,24 @@ def _hubs(value: str) -> set[str]:
         ("10.1.2.3", "special-use"),
     ],
 )
-def test_a_value_that_a_list_knows_is_annotated(value, hub):
+def test_a_value_that_a_list_knows_is_annotated(value: str, hub: str) -> None:
     assert hub in _hubs(value)
 
 
 @pytest.mark.parametrize("value", ["evil.example", "notbit.ly.example", "a.mine.co.uk", "198.18.0.1:1"])
-def test_a_value_that_no_list_knows_is_not(value):
+def test_a_value_that_no_list_knows_is_not(value: str) -> None:
     assert _hubs(value) - {"special-use"} == set()
 
 
-def test_a_strangers_name_below_a_shared_suffix_is_neither_suffix_nor_known_good():
+def test_a_strangers_name_below_a_shared_suffix_is_neither_suffix_nor_known_good() -> None:
     assert not _hubs("mine.duckdns.org") & {"shared-suffix", "known-good"}
 
 
-def test_a_list_says_nothing_of_kinds_that_it_is_not_about():
+def test_a_list_says_nothing_of_kinds_that_it_is_not_about() -> None:
     assert annotate(guess("bit.ly@mail.example")) == []
 
 
-def test_severity_is_lowered_and_never_dropped():
+def test_severity_is_lowered_and_never_dropped() -> None:
     plain = describe("same-domain", subject=guess("a.evil.example"), other=None, item=("scope", "", "evil.example"))
     good = describe("same-domain", subject=guess("www.wikipedia.org"), other=None, item=("scope", "", "wikipedia.org"))
     assert (plain.severity, plain.annotations) == (60, ())
@@ -55,19 +55,21 @@ def test_severity_is_lowered_and_never_dropped():
     assert good.annotations[0]["why"]
 
 
-def test_people_are_masked_in_titles():
-    said = describe("same-domain", subject=guess("john.doe@evil.example"), other=None, item=("scope", "", "evil.example"))
+def test_people_are_masked_in_titles() -> None:
+    said = describe(
+        "same-domain", subject=guess("john.doe@evil.example"), other=None, item=("scope", "", "evil.example")
+    )
     assert said.title == "j***@evil.example stands under the watched domain evil.example"
 
 
-def test_a_look_up_takes_microseconds():
+def test_a_look_up_takes_microseconds() -> None:
     lists()
     asked = [guess(text) for text in ("a.b.c.evil.example", "203.0.113.5:443", "http://x.example/y", "a@b.example")]
     best = min(_seconds(asked) for _ in range(5))
     assert best / (200 * len(asked)) < 20e-6
 
 
-def _seconds(asked):
+def _seconds(asked: list[Entity]) -> float:
     start = time.perf_counter()
     for _ in range(200):
         for item in asked:
@@ -75,7 +77,7 @@ def _seconds(asked):
     return time.perf_counter() - start
 
 
-def test_every_list_of_the_table_is_in_the_package_and_says_something():
+def test_every_list_of_the_table_is_in_the_package_and_says_something() -> None:
     made = Lists({"rfc1918": ListEntry(hub="special-use", takes=60, why="private")})
     assert [said.list for said in made.annotate(guess("192.168.1.1"))] == ["rfc1918"]
     assert len({said.list for said in lists()._said}) > 50

@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import Connection, Engine, text
+
+from db import watching_match, watching_store
+from db.engine import open_engine
+from db.watching import Definition, Item, list_watches, put_watch, remove_watch
+from tasks.watch.monitor import prepare
+
+# A warehouse large enough that reading all of a table costs more than an index, filled from SQL.
+_FILL = """
+INSERT INTO source (name, title, reliability, tlp, snapshot, redistribution, commercial_use)
+VALUES ('feed', 'feed', 'B', 1, false, true, true);
+INSERT INTO run (source_id) SELECT 1 FROM generate_series(1, 200);
+INSERT INTO batch (run_id, facts_new) SELECT n, 300 FROM generate_series(1, 200) n;
+INSERT INTO entity (digest, kind, value, scope, address)
+SELECT encode(substr(sha256(convert_to('domain', 'UTF8') || '\\x00'::bytea || convert_to(v, 'UTF8')), 1, 16),
+    'hex')::uuid,
+    'domain', v, 'd' || n / 3 || '.example', CASE WHEN mod(n, 2) = 0 THEN '10.0.0.0'::inet + n END
+FROM (SELECT n, 'h' || n || '.d' || n / 3 || '.example' AS v FROM generate_series(1, 60000) n) x;
+INSERT INTO fact (key, source_id, subject_id, predicate, object_id, tlp, batch_id)
+SELECT md5(n::text)::uuid, 1, n, CASE mod(n, 4) WHEN 0 THEN 'listed' WHEN 1 THEN 'registered-by' WHEN 2 THEN 'names'
+    ELSE 'has-key' END, 1 + mod(n * 7919, 60000), 1, 1 + n / 301 FROM generate_series(1, 60000) n;
+INSERT INTO fact_history (fact_id, event_time, ended, run_id)
+SELECT n, '2026-01-01', false, 1 + n / 301 FROM generate_series(1, 60000) n;
+INSERT INTO watch (name, origin, rules) VALUES ('watch', 'command', '{*}');
+INSERT INTO watch_item (watch_id, match, kind, value, network)
+SELECT 1, 'scope', '', 'd' || n || '.example', NULL FROM generate_series(1, 20000) n
+UNION ALL SELECT 1, 'network', '', host('10.0.0.0'::inet + n), '10.0.0.0'::inet + n FROM generate_series(1, 20000) n;
+"""
+_CANDIDATES = """
+INSERT INTO watch_candidate SELECT id, subject_id, predicate, object_id, source_id, NULL, '2026-01-01'
+FROM fact WHERE id <= 20;
+ANALYZE watch_candidate
+"""
+_CHUNK = """
+INSERT INTO watch_chunk VALUES (1, 'scope', '', 'd5.example', 'd5.example', NULL),
+    (2, 'network', '', '10.0.1.0/28', '', '10.0.1.0/28'), (3, 'entity', 'domain', 'h9.d3.example', '', NULL);
+ANALYZE watch_chunk
+"""
+_ENTITIES = """
+INSERT INTO watch_entity SELECT id, digest, kind, value, scope, address, value FROM entity WHERE id <= 20;
+ANALYZE watch_entity
+"""
+_FOUND = """
+INSERT INTO watch_found SELECT 'same-domain', 1, md5(n::text)::uuid, n, n, NULL, '2026-01-01'
+FROM generate_series(1, 5) n;
+ANALYZE watch_found
+"""
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    made = open_engine(database_url)
+    yield made
+    made.dispose()
+
+
+@pytest.fixture
+def filled(engine: Engine) -> Iterator[Connection]:
+    with engine.begin() as connection:
+        for statement in _FILL.split(";\n"):
+            connection.exec_driver_sql(statement)
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql(
+            "VACUUM (ANALYZE) entity, fact, fact_history, watch_item, watch, batch, finding_fact"
+        )
+    with engine.begin() as connection:
+        prepare(connection)
+        for statements in (_CANDIDATES, _CHUNK, _ENTITIES, _FOUND):
+            for statement in statements.split(";\n"):
+                connection.exec_driver_sql(statement)
+        connection.exec_driver_sql("INSERT INTO watch_swept_entity SELECT n FROM generate_series(1, 20) n")
+        connection.exec_driver_sql("ANALYZE watch_swept_entity")
+        yield connection
+
+
+_VALUES = {
+    "batch_id": 7,
+    "run_id": 7,
+    "predicates": ["listed", "registered-by", "names", "has-key"],
+    "watch_id": 1,
+    "mark": "registrations",
+    "size": 10,
+}
+
+
+def _plan(connection: Connection, statement: str) -> str:
+    values = {name: value for name, value in _VALUES.items() if re.search(rf"(?<!:):{name}\b", statement)}
+    return "\n".join(connection.execute(text(f"EXPLAIN {statement}"), values).scalars())
+
+
+@pytest.mark.parametrize(
+    ("statement", "indexes"),
+    [
+        ("BATCH_FACTS", {"ix_fact_batch_id", "pk_fact_history"}),
+        ("RESTATED_FACTS", {"ix_fact_history_run_id", "pk_fact"}),
+        ("CLAIMS", {"ix_fact_object_id"}),
+        ("SAME_REGISTRANT", {"ix_fact_object_id"}),
+        ("SAME_KEY", {"ix_fact_object_id", "ix_fact_subject_id_predicate_object_id"}),
+        ("CERTIFICATE_NAMES", {"ix_fact_subject_id_predicate_object_id"}),
+        ("ENTITIES", {"pk_entity"}),
+        ("HITS", {"ix_watch_item_match_value", "ix_watch_item_network"}),
+        ("SWEEP_ENTITY", {"uq_entity_digest"}),
+        ("SWEEP_SCOPE", {"ix_entity_scope"}),
+        ("SWEEP_NETWORK", {"ix_entity_address"}),
+        ("SWEPT_FACTS", {"ix_fact_subject_id_predicate_object_id", "ix_fact_object_id"}),
+    ],
+)
+def test_a_statement_of_the_monitors_finds_by_index(filled: Connection, statement: str, indexes: set[str]) -> None:
+    plan = _plan(filled, getattr(watching_match, statement))
+    assert {index for index in indexes if index not in plan} == set(), plan
+    assert not re.search(r"Seq Scan on (fact|entity|fact_history)\b", plan), plan
+
+
+@pytest.mark.parametrize("statement", ["REFRESH_FINDINGS", "INSERT_EVIDENCE", "KNOWN_CLAIMS", "WITHDRAW_KNOWN"])
+def test_storing_reads_no_large_table_whole(filled: Connection, statement: str) -> None:
+    plan = _plan(filled, getattr(watching_store, statement))
+    assert not re.search(r"Seq Scan on (fact|entity|fact_history)\b", plan), plan
+
+
+def test_a_watch_is_written_once_and_keeps_its_id(engine: Engine) -> None:
+    asked = Definition(name="one", origin="command", items=(Item(match="scope", value="evil.example"),))
+    with engine.begin() as connection:
+        first = put_watch(connection, asked)
+    with engine.begin() as connection:
+        assert put_watch(connection, asked) == first
+        assert connection.execute(text("SELECT pg_current_xact_id_if_assigned()")).scalar_one() is None
+    changed = Definition(name="one", origin="command", items=(Item(match="scope", value="bad.example"),), reason="new")
+    with engine.begin() as connection:
+        assert put_watch(connection, changed) == first
+        [watch] = list_watches(connection)
+        assert (watch.reason, watch.items, watch.findings) == ("new", 1, 0)
+        assert remove_watch(connection, "one") is True
+        assert list_watches(connection) == []
+
+
+def test_the_order_of_items_is_no_change() -> None:
+    items = (Item(match="scope", value="a.example"), Item(match="scope", value="b.example"))
+    one, other = (Definition(name="one", origin="file", items=some) for some in (items, items[::-1]))
+    assert one.digest == other.digest

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+import yaml
+from prefect.client.orchestration import get_client
+from sqlalchemy import text
+
+from db.engine import open_engine
+from intel.settings import settings
+from lab import world
+from lab.ct import CtLog
+from lab.server import serve
+
+pytestmark = pytest.mark.flow
+
+
+@pytest.fixture
+def lab_log(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[CtLog]:
+    """A log on loopback that holds the invented world's certificates, and configs that follow it from its start."""
+    log = CtLog()
+    for certificate in world.certificates(world.WEDNESDAY):
+        log.append(certificate)
+    configs = tmp_path / "configs"
+    (configs / "sources").mkdir(parents=True)
+    monkeypatch.setenv("LAPSEWATCH_DATABASE_URL", database_url)
+    monkeypatch.setenv("LAPSEWATCH_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("LAPSEWATCH_CONFIGS", str(configs))
+    settings.cache_clear()
+    with serve(log.app()) as served:
+        entry = {
+            "name": "lab-log",
+            "title": "Lab log",
+            "transport": "ct",
+            "format": "ct",
+            "location": f"{served.url}/",
+            "semantics": "stream",
+            "cadence": "continuous",
+            "reliability": "A",
+            "tlp": "TLP:CLEAR",
+            "licence": {"name": "invented", "commercial_use": True, "redistribution": True},
+            "enabled": True,
+            "options": {"follow": "start", "log_key": base64.b64encode(log.key_der).decode()},
+        }
+        (configs / "network.yaml").write_text(yaml.safe_dump({"allow": [f"127.0.0.1:{served.port}"]}))
+        (configs / "sources" / "ct.yaml").write_text(yaml.safe_dump({"sources": [entry]}))
+        yield log
+    settings.cache_clear()
+
+
+def edges() -> list[tuple[str, int]]:
+    """(label, number of parents) of the newest flow run's nodes, in the order in which they ran."""
+    with get_client(sync_client=True) as client:
+        run = client.read_flow_runs(limit=1)[0]
+        answer: httpx.Response = client._client.get(f"/flow_runs/{run.id}/graph-v2")
+    return [(node["label"], len({parent["id"] for parent in node["parents"]})) for _, node in answer.json()["nodes"]]
+
+
+def test_head_follow_and_monitor_are_one_chain(prefect_server: object, lab_log: CtLog, database_url: str) -> None:
+    from flows.follow_log import follow_log
+
+    engine = open_engine(database_url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO watch (name, origin, rules) VALUES ('heron', 'command', '{*}');"
+            f"INSERT INTO watch_item (watch_id, match, value) SELECT id, 'scope', '{world.KNOWN_DOMAIN}' FROM watch"
+        )
+    assert follow_log("lab-log") == lab_log.size
+    labels = [(label.partition("-")[0], parents) for label, parents in edges()]
+    assert labels == [("head lab", 0), ("follow lab", 1), ("monitor certificates", 1)]
+    with engine.connect() as connection:
+        found = connection.execute(text("SELECT rule, lapse FROM finding ORDER BY rule")).all()
+    assert [tuple(row) for row in found] == [("certificate-name", False), ("reused-key", True)]
+    assert follow_log("lab-log") == 0
+    engine.dispose()
