@@ -16,8 +16,8 @@ $(READY): requirements.lock pyproject.toml
 	.venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: $(READY) ## Play the whole story, from feeds to a partner's TAXII client (DATA=folder plays it on real data)
-	.venv/bin/lapsewatch demo $(if $(DATA),--data $(DATA))
+demo: $(READY) ## Play the whole story, from feeds to a partner's TAXII client (DATA=folder: on real data; KEEP=folder: keep its home)
+	.venv/bin/lapsewatch demo $(if $(DATA),--data $(DATA)) $(if $(KEEP),--keep $(KEEP))
 
 up: $(READY) ## Start everything and keep it running until Ctrl-C
 	.venv/bin/lapsewatch up

@@ -22,6 +22,7 @@ from db.models import Incident as IncidentRow
 from db.models import IncidentItem as ItemRow
 from intel.entities import Entity, Kind, entity, guess
 from intel.errors import ReadError, WarehouseError
+from intel.facts import TLP
 
 Status = Literal["new", "investigating", "reported", "failed"]
 
@@ -48,6 +49,7 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     id: int
     title: str
     publish: bool
+    tlp: TLP = TLP.AMBER
     status: str
     report: str
     created_at: datetime
@@ -61,17 +63,22 @@ def read_indicator(text: str) -> Entity:
     return entity(kind.lower(), rest.strip()) if colon and kind.lower() in _KINDS else guess(text)
 
 
-def create(connection: Connection, *, title: str, indicators: Sequence[str], publish: bool = False) -> int:
+def create(
+    connection: Connection, *, title: str, indicators: Sequence[str], publish: bool = False, tlp: TLP | None = None
+) -> int:
     """The id of the incident with these indicators, made where it is new; the caller's transaction holds it.
 
     The order of indicators and the way in which they are defanged do not matter. `publish` may be given later, never
-    taken back here. Raises WarehouseError where there is no indicator, or too many.
+    taken back here. `tlp` says how far what it is about may go; None leaves it as it is, AMBER where the incident is
+    new. Raises WarehouseError where there is no indicator, or too many.
     """
     read = _read(indicators)
+    marked = {} if tlp is None else {"tlp": int(tlp)}
+    changed = {"publish": or_(IncidentRow.publish, literal(publish)), **marked}
     statement = (
         insert(IncidentRow)
-        .values(title=_plain(title), key=_key(read), publish=publish)
-        .on_conflict_do_update(index_elements=["key"], set_={"publish": or_(IncidentRow.publish, literal(publish))})
+        .values(title=_plain(title), key=_key(read), publish=publish, **marked)
+        .on_conflict_do_update(index_elements=["key"], set_=changed)
         .returning(IncidentRow.id)
     )
     number = connection.execute(statement).scalar_one()
@@ -114,6 +121,7 @@ def read(connection: Connection, incident_id: int) -> Incident:
         id=row.id,
         title=row.title,
         publish=row.publish,
+        tlp=TLP(row.tlp),
         status=row.status,
         report=row.report,
         created_at=row.created_at,
@@ -145,6 +153,7 @@ def list_incidents(connection: Connection, *, limit: int = 50) -> list[Incident]
             id=row.id,
             title=row.title,
             publish=row.publish,
+            tlp=TLP(row.tlp),
             status=row.status,
             report="",
             created_at=row.created_at,

@@ -1,177 +1,28 @@
 """Load: staged facts become entities, facts, history and links, in one transaction with cursor and run.
 
 Comes in: a `Batch` whose facts lie in staging. Goes out: `Loaded`, with what was new. Everything is a set operation on
-a chunk of at most 100,000 facts; nothing is done per row. Rows are written in the order of their keys, so that two
-loads that touch the same entities wait for one another instead of deadlocking.
+a chunk of at most 100,000 facts; nothing is done per row. Within a chunk rows are written in the order of their keys,
+so that two loads that touch the same entities wait for one another; over several chunks they can still deadlock, and
+`tasks/load/load.py` then loads again.
 
-Raw SQL: temporary tables, INSERT ... RETURNING into CTEs, multiranges and per-chunk table names have no form in
-SQLAlchemy Core that would read better. Each statement has a name, and a test shows that its index is used.
+Time: a stream states points. A snapshot states spans: from when a fact is first stated (its own time, or the
+snapshot's) until the first snapshot that lacks it, and again from the snapshot that has it back. A snapshot that is
+older than the last one taken says that something was so then, and nothing of what came after.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, text
 
+from db import load_sql as sql
 from db import runs
 from db.rows import driver
 from db.staging import tables
 from intel.errors import WarehouseError
-
-TEMPORARY: Final = """
-CREATE TEMP TABLE load_entity (digest uuid PRIMARY KEY, id bigint) ON COMMIT DROP;
-CREATE TEMP TABLE load_fact (key uuid, subject_id bigint, predicate text, object_id bigint, event_time timestamptz,
-    ends boolean, tlp smallint, id bigint, standing boolean, fresh boolean) ON COMMIT DROP;
-CREATE TEMP TABLE load_seen (fact_id bigint) ON COMMIT DROP;
-CREATE TEMP TABLE load_stated (fact_id bigint) ON COMMIT DROP;
-CREATE TEMP TABLE load_new_link (subject_id bigint, predicate text, object_id bigint) ON COMMIT DROP;
-CREATE TEMP TABLE load_link (subject_id bigint, predicate text, object_id bigint) ON COMMIT DROP;
-"""
-
-# Entities that are not there yet. Uses uq_entity_digest.
-INSERT_ENTITIES: Final = """
-INSERT INTO entity (digest, kind, value, scope, address)
-SELECT s.digest, s.kind, s.value, s.scope, s.address FROM staging.{entity} s
-WHERE NOT EXISTS (SELECT FROM entity e WHERE e.digest = s.digest)
-ORDER BY s.digest
-ON CONFLICT (digest) DO NOTHING
-"""
-
-# The ids of the chunk's entities. Uses uq_entity_digest.
-RESOLVE_ENTITIES: Final = """
-INSERT INTO load_entity SELECT e.digest, e.id FROM staging.{entity} s JOIN entity e ON e.digest = s.digest
-"""
-
-# Facts that are not there yet. Uses uq_fact_key.
-INSERT_FACTS: Final = """
-INSERT INTO fact (key, source_id, subject_id, predicate, object_id, state, qualifiers, reference, tlp, confidence,
-    personal, standing, document_id, locator, batch_id)
-SELECT DISTINCT ON (s.key) s.key, :source_id, se.id, s.predicate, oe.id, s.state, s.qualifiers, s.reference, s.tlp,
-    s.confidence, s.personal, CASE WHEN :snapshot THEN true END, s.document_id, s.locator, :batch_id
-FROM staging.{fact} s
-JOIN load_entity se ON se.digest = s.subject
-LEFT JOIN load_entity oe ON oe.digest = s.object
-WHERE NOT EXISTS (SELECT FROM fact f WHERE f.key = s.key)
-ORDER BY s.key, s.event_time
-ON CONFLICT (key) DO NOTHING
-"""
-
-# The chunk's facts with their ids; `fresh` are those of this batch. Uses uq_fact_key.
-RESOLVE_FACTS: Final = """
-INSERT INTO load_fact
-SELECT s.key, f.subject_id, f.predicate, f.object_id, s.event_time, s.ends, s.tlp, f.id, f.standing,
-    f.batch_id = :batch_id
-FROM staging.{fact} s JOIN fact f ON f.key = s.key
-"""
-
-# A restatement under a stricter TLP makes the fact stricter, never laxer. Uses pk_fact.
-TIGHTEN_TLP: Final = """
-UPDATE fact SET tlp = stricter.tlp
-FROM (SELECT id, max(tlp) AS tlp FROM load_fact WHERE NOT fresh GROUP BY id) stricter
-WHERE fact.id = stricter.id AND fact.tlp < stricter.tlp
-"""
-
-# When it was stated. A snapshot's fact is stated again only after it had ended. Uses pk_fact_history.
-INSERT_HISTORY: Final = """
-WITH written AS (
-    INSERT INTO fact_history (fact_id, event_time, ended, run_id)
-    SELECT DISTINCT ON (id, event_time, ends) id, event_time, ends, :run_id FROM load_fact
-    WHERE fresh OR NOT :snapshot OR standing IS NOT TRUE
-    ORDER BY id, event_time, ends
-    ON CONFLICT DO NOTHING
-    RETURNING fact_id, ended
-), stated AS (
-    INSERT INTO load_stated SELECT DISTINCT fact_id FROM written
-)
-SELECT count(*) FILTER (WHERE NOT ended), count(*) FILTER (WHERE ended) FROM written
-"""
-
-# A snapshot's fact that had ended stands again. Uses pk_fact.
-STAND_AGAIN: Final = """
-UPDATE fact SET standing = true FROM load_fact l WHERE fact.id = l.id AND NOT l.fresh AND l.standing IS FALSE
-"""
-
-# Links that nobody stated before: all in one statement. Uses pk_link.
-INSERT_LINKS: Final = """
-WITH inserted AS (
-    INSERT INTO link (subject_id, predicate, object_id, seen, sources, facts)
-    SELECT subject_id, predicate, object_id,
-        range_agg(CASE WHEN :snapshot THEN tstzrange(event_time, NULL)
-                       ELSE tstzrange(event_time, event_time, '[]') END),
-        1, count(DISTINCT id)
-    FROM load_fact l
-    WHERE fresh AND object_id IS NOT NULL AND NOT ends
-        AND NOT EXISTS (SELECT FROM link k WHERE (k.subject_id, k.predicate, k.object_id)
-                        = (l.subject_id, l.predicate, l.object_id))
-    GROUP BY subject_id, predicate, object_id
-    ORDER BY subject_id, predicate, object_id
-    ON CONFLICT (subject_id, predicate, object_id) DO NOTHING
-    RETURNING subject_id, predicate, object_id
-)
-INSERT INTO load_new_link SELECT * FROM inserted
-"""
-
-# Links that stood before this chunk and gained a fact, a time or an end: to be merged again from their facts.
-TOUCHED_LINKS: Final = """
-INSERT INTO load_link
-SELECT DISTINCT l.subject_id, l.predicate, l.object_id
-FROM load_fact l JOIN load_stated s ON s.fact_id = l.id
-LEFT JOIN load_new_link n USING (subject_id, predicate, object_id)
-WHERE l.object_id IS NOT NULL AND (n.subject_id IS NULL OR l.ends)
-"""
-
-# The merged view of the named links, from all their facts. Uses ix_fact_subject_id_predicate_object_id.
-# A stated time closes at the next end, at the last time that the source stated it; a stream's time is a point.
-MERGE_LINKS: Final = """
-INSERT INTO link (subject_id, predicate, object_id, seen, sources, facts)
-SELECT subject_id, predicate, object_id, range_agg(span), count(DISTINCT source_id), count(DISTINCT id)
-FROM (
-    SELECT k.subject_id, k.predicate, k.object_id, f.source_id, f.id,
-        CASE WHEN s.next_ended THEN tstzrange(s.event_time, greatest(s.event_time, s.next_seen), '[]')
-             WHEN f.standing IS NULL THEN tstzrange(s.event_time, s.event_time, '[]')
-             ELSE tstzrange(s.event_time, NULL) END AS span
-    FROM (SELECT DISTINCT subject_id, predicate, object_id FROM load_link) k
-    JOIN fact f ON (f.subject_id, f.predicate, f.object_id) = (k.subject_id, k.predicate, k.object_id)
-    CROSS JOIN LATERAL (
-        SELECT event_time, ended,
-            lead(ended) OVER w AS next_ended,
-            coalesce(lead(last_seen) OVER w, lead(event_time) OVER w) AS next_seen
-        FROM fact_history h WHERE h.fact_id = f.id WINDOW w AS (ORDER BY event_time, ended)
-    ) s
-    WHERE NOT s.ended
-) spans
-GROUP BY subject_id, predicate, object_id
-ORDER BY subject_id, predicate, object_id
-ON CONFLICT (subject_id, predicate, object_id)
-DO UPDATE SET seen = excluded.seen, sources = excluded.sources, facts = excluded.facts
-WHERE (link.seen, link.sources, link.facts) IS DISTINCT FROM (excluded.seen, excluded.sources, excluded.facts)
-"""
-
-# How many facts of the source stand, and how many of them this snapshot states. Uses ix_fact_standing.
-COUNT_STANDING: Final = """
-SELECT count(*), count(s.fact_id)
-FROM fact f LEFT JOIN (SELECT DISTINCT fact_id FROM load_seen) s ON s.fact_id = f.id
-WHERE f.source_id = :source_id AND f.standing
-"""
-
-# What a snapshot no longer states has ended, and was last seen in the snapshot before. Uses ix_fact_standing.
-END_MISSING: Final = """
-WITH missing AS (
-    UPDATE fact f SET standing = false
-    WHERE f.source_id = :source_id AND f.standing AND NOT EXISTS (SELECT FROM load_seen s WHERE s.fact_id = f.id)
-    RETURNING f.id, f.subject_id, f.predicate, f.object_id
-), history AS (
-    INSERT INTO fact_history (fact_id, event_time, ended, last_seen, run_id)
-    SELECT id, :as_of, true, :before, :run_id FROM missing ORDER BY id
-    ON CONFLICT DO NOTHING
-), touched AS (
-    INSERT INTO load_link SELECT DISTINCT subject_id, predicate, object_id FROM missing WHERE object_id IS NOT NULL
-)
-SELECT count(*) FROM missing
-"""
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True, weakref=True):
@@ -209,18 +60,31 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True, weakref=True):
     alarm: str = ""
 
 
+class _Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """What a load must know of the snapshots before: how many facts stood, and when the last one was taken."""
+
+    standing: int = 0
+    before: datetime | None = None
+    older: bool = False
+
+
 def load(connection: Connection, batch: Batch) -> Loaded:
     """Move a batch from staging into the warehouse; the caller's transaction holds everything.
 
-    Raises WarehouseError where staged rows are missing, which happens when a run is loaded twice.
+    Raises WarehouseError where the run is no longer running, since another process has taken the source over, and
+    where staged rows are missing.
     """
-    connection.exec_driver_sql(TEMPORARY)
-    connection.exec_driver_sql("SET LOCAL default_statistics_target = 10")
+    _still_ours(connection, batch)
+    connection.exec_driver_sql(sql.TEMPORARY)
+    # A chunk asks for 100,000 keys of tables that may hold a hundred million rows: by index, never by reading them
+    # whole, which is what the planner prefers where it takes a page of the index to cost four of the table.
+    connection.exec_driver_sql("SET LOCAL default_statistics_target = 10; SET LOCAL random_page_cost = 1.1")
     batch_id = runs.new_batch(connection, batch.run_id)
+    snapshot = _before(connection, batch) if batch.snapshot else _Snapshot()
     staged, new, restated, ended = 0, 0, 0, 0
     names = tables(driver(connection), batch.run_id)
     for name in [name for name in names if name.startswith("fact_")]:
-        counts = _chunk(connection, batch, batch_id, fact=name, entity=name.replace("fact_", "entity_", 1))
+        counts = _chunk(connection, batch, batch_id, snapshot, fact=name, entity=name.replace("fact_", "entity_", 1))
         staged, new, restated, ended = staged + counts[0], new + counts[1], restated + counts[2], ended + counts[3]
     if staged != batch.facts:
         raise WarehouseError(
@@ -229,9 +93,9 @@ def load(connection: Connection, batch: Batch) -> Loaded:
         )
     alarm = ""
     if batch.snapshot:
-        missing, alarm = _end_missing(connection, batch)
+        missing, alarm = _end_missing(connection, batch, batch_id, snapshot)
         ended += missing
-    connection.exec_driver_sql(MERGE_LINKS)
+    merge_links(connection)
     rejects = _move_rejects(connection, batch.run_id, names)
     for name in names:
         connection.exec_driver_sql(f'DROP TABLE staging."{name}"')
@@ -256,64 +120,104 @@ def load(connection: Connection, batch: Batch) -> Loaded:
     )
 
 
+def merge_links(connection: Connection) -> int:
+    """Merge the links named in `load_link` from their facts. Returns how many were written."""
+    connection.exec_driver_sql("ANALYZE load_link")
+    connection.exec_driver_sql(sql.LOCK_LINKS)
+    return connection.exec_driver_sql(sql.MERGE_LINKS).rowcount
+
+
 def rebuild_links(connection: Connection) -> int:
-    """Merge every link again from its facts; those that no fact states any more go. Returns how many there are."""
-    connection.exec_driver_sql(TEMPORARY)
+    """Merge every link again from its facts; those that no fact states any more go. Returns how many there are.
+
+    Loads wait meanwhile: a link that one of them adds would be lost.
+    """
+    connection.exec_driver_sql("LOCK TABLE link IN ACCESS EXCLUSIVE MODE")
+    connection.exec_driver_sql(sql.TEMPORARY)
     connection.exec_driver_sql(
         "INSERT INTO load_link SELECT DISTINCT subject_id, predicate, object_id FROM fact WHERE object_id IS NOT NULL"
     )
     connection.exec_driver_sql("TRUNCATE link")
-    return connection.exec_driver_sql(MERGE_LINKS).rowcount
+    return connection.exec_driver_sql(sql.MERGE_LINKS).rowcount
 
 
-def _chunk(connection: Connection, batch: Batch, batch_id: int, *, fact: str, entity: str) -> tuple[int, int, int, int]:
+def _still_ours(connection: Connection, batch: Batch) -> None:
+    """An advisory lock goes with its connection: where it was lost, another run has closed ours before it began."""
+    outcome = runs.lock_run(connection, batch.run_id)
+    if outcome != "running":
+        raise WarehouseError(
+            f"couldn't load run {batch.run_id} of {batch.source}: it is {outcome or 'unknown'}, so another process has"
+            " taken over; nothing was written, and that process goes on"
+        )
+
+
+def _before(connection: Connection, batch: Batch) -> _Snapshot:
+    if batch.as_of is None:
+        raise WarehouseError(f"couldn't load the snapshot of {batch.source}: it has no time; nothing was written")
+    before = runs.snapshot_time(connection, batch.source)
+    standing = connection.execute(text(sql.COUNT_STANDING), {"source_id": batch.source_id}).scalar_one()
+    return _Snapshot(standing=standing, before=before, older=before is not None and batch.as_of < before)
+
+
+def _chunk(
+    connection: Connection, batch: Batch, batch_id: int, snapshot: _Snapshot, *, fact: str, entity: str
+) -> tuple[int, int, int, int]:
     """(staged, new, restated, ended) of one chunk."""
-    known = {"source_id": batch.source_id, "run_id": batch.run_id, "batch_id": batch_id, "snapshot": batch.snapshot}
+    known = {
+        "source_id": batch.source_id,
+        "batch_id": batch_id,
+        "snapshot": batch.snapshot,
+        "older": snapshot.older,
+        "as_of": batch.as_of,
+    }
     connection.exec_driver_sql("TRUNCATE load_entity, load_fact, load_stated, load_new_link")
     connection.exec_driver_sql(f'ANALYZE staging."{entity}"')
     connection.exec_driver_sql(f'ANALYZE staging."{fact}"')
 
     def run(statement: str) -> Any:
-        sql = statement.format(entity=f'"{entity}"', fact=f'"{fact}"')
-        return connection.execute(text(sql), {name: value for name, value in known.items() if f":{name}" in sql})
+        said = statement.format(entity=f'"{entity}"', fact=f'"{fact}"')
+        said = said.replace(":as_of", "CAST(:as_of AS timestamptz)")
+        return connection.execute(text(said), {name: value for name, value in known.items() if f":{name}" in said})
 
-    run(INSERT_ENTITIES)
-    run(RESOLVE_ENTITIES)
+    run(sql.INSERT_ENTITIES)
+    run(sql.RESOLVE_ENTITIES)
     connection.exec_driver_sql("ANALYZE load_entity")
-    new = run(INSERT_FACTS).rowcount
-    run(RESOLVE_FACTS)
+    new = run(sql.INSERT_FACTS).rowcount
+    run(sql.RESOLVE_FACTS)
     connection.exec_driver_sql("ANALYZE load_fact")
     staged = connection.execute(text("SELECT count(*) FROM load_fact")).scalar_one()
     if staged > new:
-        run(TIGHTEN_TLP)
-    stated, ended = run(INSERT_HISTORY).one()
-    run(INSERT_LINKS)
-    run(TOUCHED_LINKS)
-    if batch.snapshot:
-        run(STAND_AGAIN)
+        run(sql.TIGHTEN)
+    stated, ended = run(sql.INSERT_HISTORY).one()
+    if snapshot.older:
+        run(sql.END_OLDER)
+    run(sql.INSERT_LINKS)
+    connection.exec_driver_sql("ANALYZE load_stated, load_new_link")
+    run(sql.TOUCHED_LINKS)
+    if batch.snapshot and not snapshot.older:
+        run(sql.STAND_AGAIN)
         connection.exec_driver_sql("INSERT INTO load_seen SELECT id FROM load_fact")
     return staged, new, max(stated - new, 0), ended
 
 
-def _end_missing(connection: Connection, batch: Batch) -> tuple[int, str]:
+def _end_missing(connection: Connection, batch: Batch, batch_id: int, snapshot: _Snapshot) -> tuple[int, str]:
     """End what the snapshot no longer states: (how many ended, alarm)."""
-    before = runs.snapshot_time(connection, batch.source)
-    if batch.problems:
-        return 0, f"a part of the snapshot of {batch.source} could not be had; it ends nothing"
-    if batch.as_of is not None and before is not None and batch.as_of < before:
+    if snapshot.older:
         return 0, (
             f"the snapshot of {batch.source} is of {batch.as_of:%Y-%m-%d %H:%M} UTC, older than the last, of"
-            f" {before:%Y-%m-%d %H:%M} UTC; it ends nothing"
+            f" {snapshot.before:%Y-%m-%d %H:%M} UTC; it ends nothing"
         )
+    if batch.problems:
+        return 0, f"a part of the snapshot of {batch.source} could not be had; it ends nothing"
     connection.exec_driver_sql("ANALYZE load_seen")
-    standing, seen = connection.execute(text(COUNT_STANDING), {"source_id": batch.source_id}).one()
-    if standing and (standing - seen) / standing > batch.max_shrink:
+    missing = connection.execute(text(sql.COUNT_MISSING), {"source_id": batch.source_id}).scalar_one()
+    if snapshot.standing and missing / snapshot.standing > batch.max_shrink:
         return 0, (
-            f"the snapshot of {batch.source} lacks {standing - seen} of {standing} facts that stood, more than its"
+            f"the snapshot of {batch.source} lacks {missing} of {snapshot.standing} facts that stood, more than its"
             f" entry allows ({batch.max_shrink:.0%}); it ends nothing"
         )
-    values = {"source_id": batch.source_id, "as_of": batch.as_of, "before": before, "run_id": batch.run_id}
-    ended = connection.execute(text(END_MISSING), values).scalar_one()
+    values = {"source_id": batch.source_id, "as_of": batch.as_of, "before": snapshot.before, "batch_id": batch_id}
+    ended = connection.execute(text(sql.END_MISSING), values).scalar_one() if missing else 0
     if batch.as_of is not None:
         runs.write_cursor(connection, f"snapshot:{batch.source}", {"as_of": batch.as_of.isoformat()}, batch.run_id)
     return ended, ""

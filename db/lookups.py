@@ -21,14 +21,17 @@ ASKED: Final = "asked"
 REFERRED: Final = "referred"
 """Outcome of a question that named another server and said nothing about the domain."""
 
-# The strictest TLP under which any of these is named. Uses uq_entity_digest, ix_fact_subject_id_predicate_object_id,
-# ix_fact_object_id. Raw SQL: a lateral union reads better so.
+# The strictest TLP under which a fact or an incident names any of these. Uses uq_entity_digest,
+# ix_fact_subject_id_predicate_object_id, ix_fact_object_id and ix_incident_item_entity_id. Raw SQL: a lateral union
+# reads better so.
 STRICTEST_TLP: Final = """
 SELECT coalesce(max(f.tlp), 0) FROM entity e
 CROSS JOIN LATERAL (
     SELECT tlp FROM fact WHERE subject_id = e.id
     UNION ALL
     SELECT tlp FROM fact WHERE object_id = e.id
+    UNION ALL
+    SELECT i.tlp FROM incident_item x JOIN incident i ON i.id = x.incident_id WHERE x.entity_id = e.id
 ) f
 WHERE e.digest = ANY(:digests)
 """
@@ -83,7 +86,7 @@ def last_outcomes(connection: Connection, *, entity_id: int, protocol: str, sinc
 
 
 def strictest_tlp(connection: Connection, entities: Sequence[Entity]) -> int:
-    """The strictest TLP (0 to 4) under which a fact names any of these; 0 where none does."""
+    """The strictest TLP (0 to 4) under which a fact or an incident names any of these; 0 where none does."""
     digests = [UUID(bytes=item.digest) for item in entities]
     return int(connection.execute(text(STRICTEST_TLP), {"digests": digests}).scalar_one())
 

@@ -16,6 +16,7 @@ from uuid import UUID
 from sqlalchemy import (
     BigInteger,
     Boolean,
+    Computed,
     DateTime,
     ForeignKey,
     Identity,
@@ -38,9 +39,6 @@ NAMING: Final = {
     "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
     "pk": "pk_%(table_name)s",
 }
-_BRIN: Final = {"pages_per_range": 32, "autosummarize": True}
-
-
 class Base(DeclarativeBase):
     """The root of the models."""
 
@@ -204,12 +202,7 @@ class Fact(Base):
         UniqueConstraint("key"),
         Index("ix_fact_subject_id_predicate_object_id", "subject_id", "predicate", "object_id"),
         Index("ix_fact_object_id", "object_id", postgresql_where="object_id IS NOT NULL"),
-        Index(
-            "ix_fact_batch_id",
-            "batch_id",
-            postgresql_using="brin",
-            postgresql_with=_BRIN,
-        ),
+        Index("ix_fact_batch_id", "batch_id"),
         Index("ix_fact_standing", "source_id", postgresql_where="standing"),
         {"comment": "An immutable statement of one source; when it was said is in fact_history"},
     )
@@ -241,12 +234,7 @@ class FactHistory(Base):
 
     __tablename__ = "fact_history"
     __table_args__ = (
-        Index(
-            "ix_fact_history_run_id",
-            "run_id",
-            postgresql_using="brin",
-            postgresql_with=_BRIN,
-        ),
+        Index("ix_fact_history_batch_id", "batch_id"),
         {"comment": "When a fact was stated and when it ended; append-only, so every past view can be rebuilt"},
     )
 
@@ -254,7 +242,7 @@ class FactHistory(Base):
     event_time: Mapped[datetime] = mapped_column(primary_key=True, comment="When it was so, or no longer (event time)")
     ended: Mapped[bool] = mapped_column(primary_key=True, comment="False: stated then; true: no longer stated then")
     last_seen: Mapped[datetime | None] = mapped_column(comment="At an end: when it was last stated (event time)")
-    run_id: Mapped[int] = mapped_column(comment="The run that says so")
+    batch_id: Mapped[int] = mapped_column(comment="Batch that committed it, and by it the run")
     recorded_at: Mapped[datetime] = _recorded("When it was written down")
 
 
@@ -302,17 +290,22 @@ class WatchItem(Base):
 
     __tablename__ = "watch_item"
     __table_args__ = (
-        UniqueConstraint("watch_id", "match", "value"),
-        Index("ix_watch_item_match_value", "match", "value"),
+        UniqueConstraint("watch_id", "match", "digest"),
+        Index("ix_watch_item_match_digest", "match", "digest"),
         Index("ix_watch_item_network", "network", postgresql_where="network IS NOT NULL"),
         {"comment": "One thing that a watch looks for"},
     )
 
     id: Mapped[int] = _id("Identity")
     watch_id: Mapped[int] = mapped_column(ForeignKey("watch.id", ondelete="CASCADE"), comment="The watch")
-    match: Mapped[str] = mapped_column(comment="How it matches: entity, scope (registrable domain) or network")
+    match: Mapped[str] = mapped_column(comment="How it matches: entity, scope (registrable domain), subtree or network")
     kind: Mapped[str] = mapped_column(server_default="", comment="Kind of entity, for match = entity")
-    value: Mapped[str] = mapped_column(comment="Canonical value, registrable domain or network")
+    value: Mapped[str] = mapped_column(comment="Canonical value, registrable domain, name or network")
+    # PostgreSQL computes it, so that no writer can forget it; not with sha256(), whose convert_to() is not immutable.
+    digest: Mapped[UUID] = mapped_column(
+        Computed("md5(kind || ' ' || value)::uuid", persisted=True),
+        comment="MD5 of kind, space and value, for the indexes: values are longer than an index entry may be",
+    )
     network: Mapped[str | None] = mapped_column(INET, comment="The network, for match = network")
     since: Mapped[datetime | None] = mapped_column(comment="Known to belong from then on (event time)")
     added_at: Mapped[datetime] = _recorded("When it was added")
@@ -393,6 +386,9 @@ class Incident(Base):
     title: Mapped[str] = mapped_column(comment="What people call it")
     key: Mapped[UUID] = mapped_column(unique=True, comment="Digest of its indicators: the same again is the same one")
     publish: Mapped[bool] = mapped_column(server_default="false", comment="Whether its findings may be published")
+    tlp: Mapped[int] = mapped_column(
+        SmallInteger, server_default="2", comment="TLP 2.0 of what it is about, 0 to 4: no finding of it is laxer"
+    )
     status: Mapped[str] = mapped_column(server_default="new", comment="new, investigating, reported or failed")
     report: Mapped[str] = mapped_column(server_default="", comment="The report, Markdown")
     created_at: Mapped[datetime] = _recorded("When it was reported")
@@ -405,6 +401,7 @@ class IncidentItem(Base):
     __tablename__ = "incident_item"
     __table_args__ = (
         UniqueConstraint("incident_id", "text"),
+        Index("ix_incident_item_entity_id", "entity_id"),
         {"comment": "An indicator of an incident, as given and as read"},
     )
 
@@ -431,7 +428,9 @@ class Query(Base):
     reach: Mapped[str] = mapped_column(comment="registry, registrar, third party or actor")
     entity_id: Mapped[int] = mapped_column(ForeignKey("entity.id"), comment="What was asked about")
     reason: Mapped[str] = mapped_column(comment="What asked, and why: watch, finding or incident, with its id")
-    outcome: Mapped[str] = mapped_column(comment="How it ended: intel.registration.Outcome")
+    outcome: Mapped[str] = mapped_column(
+        comment="How it ended: intel.registration.Outcome, or asked (no answer yet), referred or refused"
+    )
     document_id: Mapped[int | None] = mapped_column(ForeignKey("document.id"), comment="The answer")
 
 

@@ -9,17 +9,42 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Connection, delete, func, insert, or_, select, update
+import msgspec
+from sqlalchemy import Connection, delete, func, insert, or_, select, text, update
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from db.models import Collection, Cursor, Publication, Withheld
+from db.models import Collection, Publication, Withheld
 from db.publishing_records import MILLISECOND, Standing, Version, floor
-from db.runs import write_cursor
+from db.runs import read_cursor, write_cursor
 from intel.errors import ConfigError
+
+# Raw SQL where a JSON value is taken apart or put together. `cursor` has a row for each block, source and log: it is
+# read whole.
+_KNOWN: Final = """
+SELECT name, value->>'mark' AS mark FROM cursor
+WHERE starts_with(name, :prefix) AND updated_at > clock_timestamp() - interval '1 day'
+"""
+# In one statement: a publisher who judged the block meanwhile wrote another state, which must stay.
+_CONFIRM: Final = """
+UPDATE cursor SET value = value || jsonb_build_object('mark', CAST(:mark AS text)), updated_at = clock_timestamp()
+WHERE name = :name AND value->>'state' = :state
+"""
+_ELSEWHERE: Final = """
+SELECT s.key AS stix_id, min(s.value::int) AS tlp
+FROM cursor c CROSS JOIN LATERAL jsonb_each_text(c.value->'shared') s
+WHERE starts_with(c.name, :prefix) AND c.name <> :own AND c.value->>'size' = CAST(:size AS text) AND s.key = ANY(:ids)
+GROUP BY s.key
+"""
+# Uses uq_publication_collection_id_stix_id_version.
+_RAISE: Final = """
+UPDATE publication p SET tlp = v.tlp
+FROM unnest(CAST(:ids AS text[]), CAST(:tlps AS smallint[])) v (stix_id, tlp)
+WHERE p.collection_id = :collection_id AND p.stix_id = v.stix_id AND p.tlp < v.tlp
+"""
 
 
 def ensure_collections(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -40,16 +65,55 @@ def ensure_collections(connection: Connection, rows: Sequence[Mapping[str, Any]]
         connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=changed, where=differs))
 
 
-def published_states(connection: Connection, alias: str) -> dict[int, str]:
-    """The state of each block that was last published to a collection."""
+class Block(msgspec.Struct, frozen=True, kw_only=True):
+    """A block of `size` findings as it was last published to a collection.
+
+    `state` and `mark` as in db/publishing_findings.py. `shared` has the objects that do not belong to one finding, by
+    id, with the laxest TLP under which a finding of the block needs it.
+    """
+
+    state: str
+    mark: str = ""
+    size: int = 0
+    shared: dict[str, int] = {}
+
+
+def known_marks(connection: Connection, alias: str) -> dict[int, str]:
+    """The mark of each block that was last published to a collection; one not looked into for a day is left out.
+
+    So a change that its writer did not tell of is seen within a day.
+    """
     prefix = f"publish:{alias}:"
-    rows = connection.execute(select(Cursor.name, Cursor.value).where(Cursor.name.startswith(prefix, autoescape=True)))
-    return {int(row.name.removeprefix(prefix)): str(row.value["state"]) for row in rows}
+    rows = connection.execute(text(_KNOWN), {"prefix": prefix})
+    return {int(row.name.removeprefix(prefix)): str(row.mark) for row in rows}
 
 
-def remember_state(connection: Connection, alias: str, block: int, state: str) -> None:
-    """Say that a block was published in this state, in the transaction that publishes it."""
-    write_cursor(connection, f"publish:{alias}:{block}", {"state": state}, None)
+def confirm_mark(connection: Connection, alias: str, block: int, *, state: str, mark: str) -> bool:
+    """Whether `state` is what was last published of a block; then `mark` is remembered, so that it need not be read."""
+    values = {"name": f"publish:{alias}:{block}", "state": state, "mark": mark}
+    return connection.execute(text(_CONFIRM), values).rowcount > 0
+
+
+def read_block(connection: Connection, alias: str, block: int) -> Block | None:
+    """A block as it was last published; None where it never was."""
+    value = read_cursor(connection, f"publish:{alias}:{block}")
+    return None if value is None else msgspec.convert(value, Block)
+
+
+def remember_block(connection: Connection, alias: str, block: int, published: Block) -> None:
+    """Say how a block was published, in the transaction that publishes it."""
+    write_cursor(connection, f"publish:{alias}:{block}", msgspec.to_builtins(published), None)
+
+
+def shared_elsewhere(
+    connection: Connection, alias: str, block: int, size: int, stix_ids: Iterable[str]
+) -> dict[str, int]:
+    """The laxest TLP under which any other block needs a shared object, of those named that are needed at all."""
+    wanted = sorted(stix_ids)
+    if not wanted:
+        return {}
+    values = {"prefix": f"publish:{alias}:", "own": f"publish:{alias}:{block}", "size": str(size), "ids": wanted}
+    return {row.stix_id: int(row.tlp) for row in connection.execute(text(_ELSEWHERE), values)}
 
 
 def lock_collection(connection: Connection, collection_id: UUID) -> None:
@@ -77,6 +141,17 @@ def last_versions(connection: Connection, collection_id: UUID, stix_ids: Iterabl
         .order_by(Publication.stix_id, Publication.version.desc())
     )
     return {row["stix_id"]: Standing(**row) for row in rows.mappings()}
+
+
+def raise_tlp(connection: Connection, collection_id: UUID, tlps: Mapping[str, int]) -> None:
+    """Make all versions of objects that stand as strict as said, by id; `HIDDEN` takes them back from all readers.
+
+    Partners read by `publication.tlp`, so that an older version does not come back where the last one is above the
+    ceiling. Call it before the new versions are appended, while holding `lock_collection`.
+    """
+    if tlps:
+        values = {"collection_id": collection_id, "ids": list(tlps), "tlps": list(tlps.values())}
+        connection.execute(text(_RAISE), values)
 
 
 def append(connection: Connection, collection_id: UUID, versions: Sequence[Version]) -> None:

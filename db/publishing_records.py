@@ -12,6 +12,8 @@ from uuid import UUID
 import msgspec
 
 MILLISECOND: Final = timedelta(milliseconds=1)
+HIDDEN: Final = 5
+"""`publication.tlp` of what was taken back: above every TLP, so that no reader of any collection gets it."""
 
 
 def floor(moment: datetime) -> datetime:
@@ -37,7 +39,9 @@ class FindingRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A finding, with what publishing needs of its watch.
 
     `watch_key` is the watch's stable key, which is not its name. `actor` is the watched actor's id as its naming
-    authority gives it. `released` is false where the watch is from an incident that is not for publication.
+    authority gives it; `actor_name` is what sources that may be passed on call that actor, under `actor_name_tlp` at
+    the least. `released` is false where the watch is from an incident that is not for publication; `incident_tlp` is
+    the incident's, 0 without one.
     `event_time` is event time; `found_at`, `changed_at` and `watch_created_at` are recorded times, all UTC.
     """
 
@@ -46,7 +50,10 @@ class FindingRecord(msgspec.Struct, frozen=True, kw_only=True):
     watch_name: str
     watch_created_at: datetime
     actor: str | None
+    actor_name: str | None = None
+    actor_name_tlp: int = 0
     released: bool
+    incident_tlp: int = 0
     rule: str
     novelty: UUID
     subject_kind: str
@@ -63,7 +70,7 @@ class FindingRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
-    """The last version of an object in a collection. `body` is its JSON; `version` as `publication.version`."""
+    """The last version of an object in a collection. `body` is its JSON; `version` and `tlp` as in `publication`."""
 
     stix_id: str
     type: str
@@ -76,6 +83,11 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
         """The object, read."""
         value: dict[str, Any] = msgspec.json.decode(self.body)
         return value
+
+    @property
+    def is_sco(self) -> bool:
+        """Whether it is a Cyber-observable Object, which has neither times nor versions (STIX 2.1, section 2.9)."""
+        return "created" not in self.properties()
 
     @property
     def revoked(self) -> bool:

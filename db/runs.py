@@ -7,7 +7,9 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Final
 
+import msgspec
 from sqlalchemy import Connection, Engine, case, delete, func, insert, select, text, update
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from db.models import Batch, Cursor, Document, Run, Source
@@ -80,6 +82,11 @@ def warn(connection: Connection, run_id: int, message: str) -> None:
     connection.execute(update(Run).where(Run.id == run_id).values(error=func.left(joined, 10_000)))
 
 
+def lock_run(connection: Connection, run_id: int) -> str:
+    """The outcome of a run, its row locked for this transaction; empty where there is none."""
+    return connection.execute(select(Run.outcome).where(Run.id == run_id).with_for_update()).scalar_one_or_none() or ""
+
+
 def finish(connection: Connection, run_id: int, *, outcome: str, error: str = "") -> None:
     """Close a run. One that was warned about ends as `partial` where it would have ended as `ok` or `unchanged`."""
     values: dict[str, Any] = {"outcome": outcome, "finished_at": func.clock_timestamp()}
@@ -105,6 +112,21 @@ def count(connection: Connection, run_id: int, **counts: int) -> None:
     )
 
 
+class Used(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run has had so far: documents and bytes stored, seconds since it began."""
+
+    documents: int
+    bytes: int
+    seconds: float
+
+
+def used(connection: Connection, run_id: int) -> Used:
+    """What the run has had so far, so that limits hold for the run and not anew for each of its slices."""
+    seconds = func.extract("epoch", func.clock_timestamp() - Run.started_at)
+    row = connection.execute(select(Run.documents, Run.bytes, seconds.label("seconds")).where(Run.id == run_id)).one()
+    return Used(documents=row.documents, bytes=row.bytes, seconds=float(row.seconds))
+
+
 def new_document(connection: Connection, **values: Any) -> int:
     """Write a document's row; its bytes are in the document store already."""
     return connection.execute(insert(Document).values(**values).returning(Document.id)).scalar_one()
@@ -114,7 +136,7 @@ def last_documents(connection: Connection, source_id: int) -> dict[str, Any]:
     """The newest loaded document of each location of a source: sha256, etag, last_modified, as_of, id."""
     rows = connection.execute(
         select(Document.location, Document.sha256, Document.etag, Document.last_modified, Document.as_of, Document.id)
-        .distinct(Document.location)
+        .ext(distinct_on(Document.location))
         .where(Document.source_id == source_id, Document.loaded)
         .order_by(Document.location, Document.id.desc())
     )

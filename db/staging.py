@@ -80,7 +80,7 @@ class Staging:
 
     def _clear(self) -> None:
         self._entities: set[bytes] = set()
-        self._keys: set[tuple[bytes, object, bool]] = set()
+        self._keys: set[tuple[bytes, object, bool, int, bool]] = set()
         self._entity_rows: list[str] = []
         self._fact_rows: list[str] = []
         self._reject_rows: list[str] = []
@@ -105,7 +105,8 @@ class Staging:
     def _fact(self, document: RawDocument, fact: Fact) -> None:
         key = fact_key(self._source, fact)
         event_time = fact.event_time or document.as_of
-        identity = (key, event_time, fact.ends)
+        tlp = self._tlp if fact.tlp is None else fact.tlp
+        identity = (key, event_time, fact.ends, tlp, fact.personal)
         if identity in self._keys:
             return
         self._keys.add(identity)
@@ -117,7 +118,6 @@ class Staging:
         qualifiers = "\\N"
         if fact.qualifiers:
             qualifiers = json.dumps(dict(fact.qualifiers), ensure_ascii=False).translate(_ESCAPES)
-        tlp = self._tlp if fact.tlp is None else fact.tlp
         confidence = "\\N" if fact.confidence is None else fact.confidence
         self._fact_rows.append(
             f"{key.hex()}\t{fact.subject.digest.hex()}\t{fact.predicate}\t{said}\t{fact.state}\t{qualifiers}"
@@ -149,10 +149,12 @@ def sweep(connection: psycopg.Connection, run_id: int | None = None) -> int:
     """Drop the staging tables of `run_id`, or of all runs that are not running. Returns how many."""
     dropped = 0
     with connection.transaction():
+        # Tables first: a run that begins in between has none in this list.
+        found = tables(connection, run_id)
         live = {
             str(number) for (number,) in connection.execute("SELECT id FROM run WHERE outcome = 'running'").fetchall()
         }
-        for name in tables(connection, run_id):
+        for name in found:
             if run_id is None and name.split("_")[1] in live:
                 continue
             connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier("staging", name)))

@@ -69,7 +69,7 @@ def facts(connection: Connection, entity_id: int, *, limit: int, reveal: bool) -
     rows = _rows(connection, FACTS, id=entity_id, limit=limit)
     for row in rows:
         if row["object"] is not None and not reveal:
-            row["object"] = masked(row["object_kind"], row["object"])
+            row["object"] = masked(row["object_kind"], row["object"], personal=row["personal"])
     return rows
 
 

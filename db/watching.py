@@ -29,11 +29,11 @@ _LISTED: Final = """
 CREATE TEMP TABLE watch_listed (match text, kind text, value text, network inet, since timestamptz) ON COMMIT DROP
 """
 # What is no longer listed goes, but for what a source claims of the actor that the watch follows. Uses
-# uq_watch_item_watch_id_match_value, ix_entity_scope, ix_entity_address and ix_fact_subject_id_predicate_object_id.
+# uq_watch_item_watch_id_match_digest, ix_entity_scope, ix_entity_address and ix_fact_subject_id_predicate_object_id.
 _DELETE_UNLISTED: Final = """
 DELETE FROM watch_item i USING watch w
 WHERE w.id = :watch_id AND i.watch_id = w.id
-    AND NOT EXISTS (SELECT FROM watch_listed l WHERE l.match = i.match AND l.value = i.value)
+    AND NOT EXISTS (SELECT FROM watch_listed l WHERE l.match = i.match AND l.kind = i.kind AND l.value = i.value)
     AND (i.since IS NULL OR NOT w.follows_actor OR NOT EXISTS (
         SELECT FROM entity e JOIN fact f ON f.subject_id = e.id AND f.predicate = 'attributed-to'
             AND f.object_id = w.actor_id
@@ -42,11 +42,9 @@ WHERE w.id = :watch_id AND i.watch_id = w.id
 """
 _UPSERT_LISTED: Final = """
 INSERT INTO watch_item (watch_id, match, kind, value, network, since)
-SELECT :watch_id, match, kind, value, network, since FROM watch_listed ORDER BY match, value
-ON CONFLICT (watch_id, match, value) DO UPDATE SET kind = excluded.kind, network = excluded.network,
-    since = excluded.since, swept = '{}'
-WHERE (watch_item.kind, watch_item.network, watch_item.since)
-    IS DISTINCT FROM (excluded.kind, excluded.network, excluded.since)
+SELECT :watch_id, match, kind, value, network, since FROM watch_listed ORDER BY match, kind, value
+ON CONFLICT (watch_id, match, digest) DO UPDATE SET network = excluded.network, since = excluded.since, swept = '{}'
+WHERE (watch_item.network, watch_item.since) IS DISTINCT FROM (excluded.network, excluded.since)
 """
 
 
@@ -79,7 +77,9 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def digest(self) -> str:
         """The same for the same definition, whatever the order of its items."""
-        ordered = msgspec.structs.replace(self, items=tuple(sorted(self.items, key=lambda i: (i.match, i.value))))
+        ordered = msgspec.structs.replace(
+            self, items=tuple(sorted(self.items, key=lambda i: (i.match, i.kind, i.value)))
+        )
         return hashlib.sha256(msgspec.json.encode(ordered)).hexdigest()
 
 

@@ -25,6 +25,7 @@ CREATE TEMP TABLE watch_mention (fact_id bigint, entity_id bigint, source_id big
     ON COMMIT DROP;
 CREATE TEMP TABLE watch_match (rule text, watch_id bigint, item_id bigint, since timestamptz, subject_id bigint,
     other_id bigint, novelty text, event_time timestamptz, fact_id bigint, known_id bigint) ON COMMIT DROP;
+CREATE TEMP TABLE watch_form (id bigint PRIMARY KEY, own text, label text) ON COMMIT DROP;
 CREATE TEMP TABLE watch_chunk (id bigint PRIMARY KEY, match text, kind text, value text, scope text, network inet)
     ON COMMIT DROP;
 CREATE TEMP TABLE watch_swept_entity (id bigint PRIMARY KEY) ON COMMIT DROP;
@@ -34,27 +35,37 @@ CREATE TEMP TABLE watch_new (watch_id bigint, rule text, novelty uuid, lapse boo
     annotations jsonb) ON COMMIT DROP;
 """
 
-# When a fact was first so. Uses pk_fact_history.
-# OFFSET 0 keeps the planner from asking twice.
-_FIRST: Final = "(SELECT min(h.event_time) FROM fact_history h WHERE h.fact_id = f.id AND NOT h.ended)"
 
-# The facts of a batch. Uses ix_fact_batch_id and pk_fact_history.
-BATCH_FACTS: Final = f"""
+def candidates(facts: str, *, role: str = "NULL") -> str:
+    """The statement that adds to the candidates the facts `f` of a FROM clause that were ever so.
+
+    The event time is when a fact was first so (pk_fact_history). OFFSET 0 keeps the planner from asking for it twice.
+    """
+    return f"""
 INSERT INTO watch_candidate
 SELECT * FROM (
-    SELECT f.id, f.subject_id, f.predicate, f.object_id, f.source_id, f.qualifiers->>'role', {_FIRST} AS first
-    FROM fact f WHERE f.batch_id = :batch_id AND f.predicate = ANY(:predicates) AND f.state = 'value'
+    SELECT f.id, f.subject_id, f.predicate, f.object_id, f.source_id, {role},
+        (SELECT min(h.event_time) FROM fact_history h WHERE h.fact_id = f.id AND NOT h.ended) AS first
+    {facts}
     OFFSET 0
 ) facts WHERE first IS NOT NULL
 ON CONFLICT DO NOTHING
-"""  # noqa: S608 - constants of this module
+"""  # noqa: S608 - put together from constants
 
-# Facts of earlier batches that this batch's run states as of an earlier time than anybody before, and facts that had
-# only ever been ended. Uses ix_fact_history_run_id, pk_fact and pk_fact_history.
+
+_ROLE: Final = "f.qualifiers->>'role'"
+
+# The facts of a batch. Uses ix_fact_batch_id.
+BATCH_FACTS: Final = candidates(
+    "FROM fact f WHERE f.batch_id = :batch_id AND f.predicate = ANY(:predicates) AND f.state = 'value'", role=_ROLE
+)
+
+# Facts of earlier batches that this batch states as of an earlier time than anybody before, and facts that had only
+# ever been ended. Uses ix_fact_history_batch_id, pk_fact and pk_fact_history.
 RESTATED_FACTS: Final = """
 WITH restated AS MATERIALIZED (
     SELECT fact_id, event_time FROM (
-        SELECT fact_id, min(event_time) AS event_time FROM fact_history WHERE run_id = :run_id AND NOT ended
+        SELECT fact_id, min(event_time) AS event_time FROM fact_history WHERE batch_id = :batch_id AND NOT ended
         GROUP BY fact_id
     ) r
     WHERE NOT EXISTS (SELECT FROM fact_history h
@@ -64,8 +75,6 @@ INSERT INTO watch_candidate
 SELECT f.id, f.subject_id, f.predicate, f.object_id, f.source_id, f.qualifiers->>'role', r.event_time
 FROM restated r
 JOIN fact f ON f.id = r.fact_id AND f.batch_id <> :batch_id AND f.predicate = ANY(:predicates) AND f.state = 'value'
-JOIN batch b ON b.id = f.batch_id
-WHERE b.run_id <> :run_id OR (SELECT true FROM fact_history e WHERE e.fact_id = f.id AND e.ended LIMIT 1)
 ON CONFLICT DO NOTHING
 """
 
@@ -83,63 +92,43 @@ CROSS JOIN LATERAL (VALUES ('scope', e.scope, NULL::inet), ('network', CASE WHEN
 WHERE c.predicate = 'attributed-to' AND x.value <> ''
 GROUP BY w.id, x.match, x.value, x.network
 ORDER BY w.id, x.match, x.value
-ON CONFLICT (watch_id, match, value) DO UPDATE SET since = excluded.since, swept = '{}'
+ON CONFLICT (watch_id, match, digest) DO UPDATE SET since = excluded.since, swept = '{}'
 WHERE watch_item.since > excluded.since
 """
 
-# All that is claimed of the actor of one watch. Uses ix_fact_object_id and pk_fact_history.
-CLAIMS: Final = f"""
-INSERT INTO watch_candidate
-SELECT * FROM (
-    SELECT f.id, f.subject_id, f.predicate, f.object_id, f.source_id, NULL, {_FIRST} AS first
-    FROM watch w JOIN fact f ON f.object_id = w.actor_id
-    WHERE w.id = :watch_id AND f.predicate = 'attributed-to' AND f.state = 'value'
-    OFFSET 0
-) facts WHERE first IS NOT NULL
-ON CONFLICT DO NOTHING
-"""  # noqa: S608 - constants of this module
+# All that is claimed of the actor of one watch. Uses ix_fact_object_id.
+CLAIMS: Final = candidates(
+    "FROM watch w JOIN fact f ON f.object_id = w.actor_id"
+    " WHERE w.id = :watch_id AND f.predicate = 'attributed-to' AND f.state = 'value'"
+)
 
 # Facts that name a registrant which the candidates name too. Uses ix_fact_object_id.
-SAME_REGISTRANT: Final = f"""
-INSERT INTO watch_candidate
-SELECT * FROM (
-    SELECT f.id, f.subject_id, f.predicate, f.object_id, f.source_id, f.qualifiers->>'role', {_FIRST} AS first
-    FROM (SELECT DISTINCT object_id FROM watch_candidate WHERE predicate = 'registered-by') c
-    JOIN fact f ON f.object_id = c.object_id AND f.predicate = 'registered-by' AND f.state = 'value'
-    OFFSET 0
-) facts WHERE first IS NOT NULL
-ON CONFLICT DO NOTHING
-"""  # noqa: S608 - constants of this module
+SAME_REGISTRANT: Final = candidates(
+    "FROM (SELECT DISTINCT object_id FROM watch_candidate WHERE predicate = 'registered-by') c"
+    " JOIN fact f ON f.object_id = c.object_id AND f.predicate = 'registered-by' AND f.state = 'value'",
+    role=_ROLE,
+)
 
-# The keys of the candidates' certificates, and all certificates with them. Uses ix_fact_object_id and
-# ix_fact_subject_id_predicate_object_id.
-SAME_KEY: Final = f"""
-INSERT INTO watch_candidate
-SELECT * FROM (
-    SELECT f.id, f.subject_id, f.predicate, f.object_id, f.source_id, NULL, {_FIRST} AS first
-    FROM (
+# The keys of the candidates' certificates and of their other forms (db/watching_forms.py), and all certificates with
+# them. Uses ix_fact_object_id and ix_fact_subject_id_predicate_object_id.
+SAME_KEY: Final = candidates("""FROM (
         SELECT object_id AS key_id FROM watch_candidate WHERE predicate = 'has-key'
         UNION
-        SELECT k.object_id FROM (SELECT DISTINCT subject_id FROM watch_candidate WHERE predicate = 'names') c
-        JOIN fact k ON k.subject_id = c.subject_id AND k.predicate = 'has-key' AND k.state = 'value'
+        SELECT k.object_id FROM (
+            SELECT subject_id AS id FROM watch_candidate WHERE predicate IN ('names', 'same-as')
+            UNION
+            SELECT object_id FROM watch_candidate WHERE predicate = 'same-as'
+        ) c JOIN fact k ON k.subject_id = c.id AND k.predicate = 'has-key' AND k.state = 'value'
     ) keys
-    JOIN fact f ON f.object_id = keys.key_id AND f.predicate = 'has-key' AND f.state = 'value'
-    OFFSET 0
-) facts WHERE first IS NOT NULL
-ON CONFLICT DO NOTHING
-"""  # noqa: S608 - constants of this module
+    JOIN fact f ON f.object_id = keys.key_id AND f.predicate = 'has-key' AND f.state = 'value'""")
 
 # All names of the candidates' certificates. Uses ix_fact_subject_id_predicate_object_id.
-CERTIFICATE_NAMES: Final = f"""
-INSERT INTO watch_candidate
-SELECT * FROM (
-    SELECT f.id, f.subject_id, f.predicate, f.object_id, f.source_id, NULL, {_FIRST} AS first
-    FROM (SELECT DISTINCT subject_id FROM watch_candidate WHERE predicate IN ('names', 'has-key')) c
-    JOIN fact f ON f.subject_id = c.subject_id AND f.predicate = 'names' AND f.state = 'value'
-    OFFSET 0
-) facts WHERE first IS NOT NULL
-ON CONFLICT DO NOTHING
-"""  # noqa: S608 - constants of this module
+CERTIFICATE_NAMES: Final = candidates("""FROM (
+        SELECT subject_id AS id FROM watch_candidate WHERE predicate IN ('names', 'has-key', 'same-as')
+        UNION
+        SELECT object_id FROM watch_candidate WHERE predicate = 'same-as'
+    ) c
+    JOIN fact f ON f.subject_id = c.id AND f.predicate = 'names' AND f.state = 'value'""")
 
 # The entities that the candidates speak of, with the host that a name stands on. Uses pk_entity.
 ENTITIES: Final = r"""
@@ -157,10 +146,10 @@ JOIN entity e ON e.id = c.id
 
 # Which of them a watch looks for. Equality joins only: a name is looked up under each of its parents, an address in
 # each width of network that is watched, so that 100,000 entities meet 100,000 items in one pass over each, and a few
-# entities meet them through ix_watch_item_match_value and ix_watch_item_network.
+# entities meet them through ix_watch_item_match_digest and ix_watch_item_network.
 HITS: Final = """
 WITH item AS NOT MATERIALIZED (
-    SELECT i.id, i.watch_id, i.match, i.kind, i.value, i.network, i.since,
+    SELECT i.id, i.watch_id, i.match, i.digest, i.network, i.since,
         date_trunc('day', i.since, 'UTC') + interval '24 hours' AS after
     FROM watch_item i JOIN watch w ON w.id = i.watch_id AND w.active
 ), width AS (
@@ -174,14 +163,14 @@ WITH item AS NOT MATERIALIZED (
 INSERT INTO watch_hit
 SELECT e.id, i.watch_id, i.id, i.match, i.since, i.after
 FROM watch_entity e
-JOIN item i ON i.match = 'entity' AND i.value = e.value
-    AND i.kind = CASE e.kind WHEN 'name-server' THEN 'domain' ELSE e.kind END
+JOIN item i ON i.match = 'entity'
+    AND i.digest = md5(CASE e.kind WHEN 'name-server' THEN 'domain' ELSE e.kind END || ' ' || e.value)::uuid
 UNION ALL
 SELECT e.id, i.watch_id, i.id, i.match, i.since, i.after
-FROM watch_entity e JOIN item i ON i.match = 'scope' AND i.value = e.scope WHERE e.scope <> ''
+FROM watch_entity e JOIN item i ON i.match = 'scope' AND i.digest = md5(' ' || e.scope)::uuid WHERE e.scope <> ''
 UNION ALL
 SELECT p.id, i.watch_id, i.id, i.match, i.since, i.after
-FROM parent p JOIN item i ON i.match = 'subtree' AND i.value = p.name
+FROM parent p JOIN item i ON i.match = 'subtree' AND i.digest = md5(' ' || p.name)::uuid
 UNION ALL
 SELECT a.id, i.watch_id, i.id, i.match, i.since, i.after
 FROM (SELECT e.id, network(set_masklen(e.address, width.bits))::inet AS network
@@ -232,20 +221,16 @@ ON CONFLICT DO NOTHING
 """
 
 # All that is stated about them. Uses ix_fact_subject_id_predicate_object_id and ix_fact_object_id.
-SWEPT_FACTS: Final = f"""
-INSERT INTO watch_candidate
-SELECT * FROM (
-    SELECT f.id, f.subject_id, f.predicate, f.object_id, f.source_id, f.qualifiers->>'role', {_FIRST} AS first
-    FROM watch_swept_entity s JOIN fact f ON f.subject_id = s.id
-    WHERE f.predicate = ANY(:predicates) AND f.state = 'value'
-    UNION ALL
-    SELECT f.id, f.subject_id, f.predicate, f.object_id, f.source_id, f.qualifiers->>'role', {_FIRST} AS first
-    FROM watch_swept_entity s JOIN fact f ON f.object_id = s.id
-    WHERE f.predicate = ANY(:predicates) AND f.state = 'value'
-    OFFSET 0
-) facts WHERE first IS NOT NULL
-ON CONFLICT DO NOTHING
-"""  # noqa: S608 - constants of this module
+SWEPT_FACTS: Final = candidates(
+    """FROM (
+        SELECT f.* FROM watch_swept_entity s JOIN fact f ON f.subject_id = s.id
+        WHERE f.predicate = ANY(:predicates) AND f.state = 'value'
+        UNION ALL
+        SELECT f.* FROM watch_swept_entity s JOIN fact f ON f.object_id = s.id
+        WHERE f.predicate = ANY(:predicates) AND f.state = 'value'
+    ) f""",
+    role=_ROLE,
+)
 
 MARK_CHUNK: Final = """
 UPDATE watch_item SET swept = array_append(swept, :mark) FROM watch_chunk c WHERE watch_item.id = c.id

@@ -51,6 +51,7 @@ class Kind(StrEnum):
     ACTOR = "actor"
     PERSONA = "persona"
     CAMPAIGN = "campaign"
+    INFRASTRUCTURE = "infrastructure"
     REPORT = "report"
     LABEL = "label"
     TEXT = "text"
@@ -137,12 +138,13 @@ def refang(text: str) -> str:
     return clean
 
 
-def masked(kind: str, value: str) -> str:
+def masked(kind: str, value: str, *, personal: bool = False) -> str:
     """The value as it is shown where nobody gave a reason to see people's data: an e-mail keeps its domain.
 
-    Kinds that name no person are shown as they are.
+    Kinds that name no person are shown as they are, unless what states the value is marked as `personal`: a
+    registrant's name may stand in a field of a plain kind.
     """
-    if kind not in PERSONAL:
+    if kind not in PERSONAL and not personal:
         return value
     local, at, domain = value.rpartition("@")
     return f"{local[:1]}***@{domain}" if kind == Kind.EMAIL and at else f"{value[:1]}***"

@@ -74,7 +74,10 @@ class TLP(IntEnum):
     def parse(cls, text: str) -> TLP:
         """`tlp:amber+strict`, `WHITE`, `Amber`, ... Raises ValueError for other words."""
         word = text.strip().lower().removeprefix("tlp:").strip()
-        return cls[{"white": "CLEAR", "amber+strict": "AMBER_STRICT"}.get(word, word.upper())]
+        name = {"white": "CLEAR", "amber+strict": "AMBER_STRICT"}.get(word, word.upper())
+        if name not in cls.__members__:
+            raise ValueError(f"{text[:60]!r} is not a TLP 2.0 label")
+        return cls[name]
 
     @property
     def label(self) -> str:

@@ -151,6 +151,7 @@ def _lookups(path: Path, here: Addresses) -> None:
         return
     value = yaml.safe_load(path.read_text("utf-8"))
     value["rdap_servers"] = {"example": f"{here.rdap}/"}
+    value["pause_seconds"] = 0  # everything of the lab is one host
     value["whois_servers"] = {"example": f"{here.whois[0]}:{here.whois[1]}"}
     _write(path, value)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -24,6 +23,7 @@ from intel.entities import Kind, entity, guess, literal
 from intel.facts import Fact, Predicate, RawDocument
 from intel.settings import settings
 from lab.registration import RegistrationLab, Registry, lab
+from lab.world import registry
 from tasks.enrich.records import Case, Subject
 
 CHECKOUT: Final = Path(__file__).resolve().parent.parent
@@ -90,10 +90,16 @@ class Home:
             return list(connection.execute(text(statement), values))
 
 
-@contextmanager
-def home(database_url: str, folder: Path, monkeypatch: pytest.MonkeyPatch, registry: Registry) -> Iterator[Home]:
-    """An installation on a test's database, whose registries are the lab's."""
-    configs = folder / "configs"
+@pytest.fixture
+def world() -> Registry:
+    """The invented world's registry, which a test may change before it asks for its home."""
+    return registry()
+
+
+@pytest.fixture
+def home(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, world: Registry) -> Iterator[Home]:
+    """An installation on the test's database, whose registries are the lab's."""
+    configs = tmp_path / "configs"
     (configs / "sources").mkdir(parents=True)
     (configs / "watches").mkdir()
     for name in ("registration.yaml", "sources/registration.yaml"):
@@ -101,11 +107,11 @@ def home(database_url: str, folder: Path, monkeypatch: pytest.MonkeyPatch, regis
     (configs / "organisation.yaml").write_text("")
     monkeypatch.setenv("LAPSEWATCH_DATABASE_URL", database_url)
     monkeypatch.setenv("LAPSEWATCH_CONFIGS", str(configs))
-    monkeypatch.setenv("LAPSEWATCH_HOME", str(folder / "home"))
+    monkeypatch.setenv("LAPSEWATCH_HOME", str(tmp_path / "home"))
     settings.cache_clear()
     engine = open_engine(database_url)
     try:
-        with lab(registry) as internet:
+        with lab(world) as internet:
             made = Home(configs=configs, engine=engine, internet=internet)
             made.lookups()
             made.allow()

@@ -7,10 +7,12 @@ from typing import Annotated
 import typer
 
 from apps.cli.output import ATTENTION, console, print_json, progress, show_table
+from apps.cli.place import ready_warehouse
 from db import embedded, load
 from db import status as status_queries
 from db.engine import warehouse
 from db.migrate import drift, pending, upgrade_engine
+from intel.errors import WarehouseError
 from intel.settings import settings
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -42,6 +44,10 @@ def upgrade() -> None:
 def check(as_json: Json = False) -> None:
     """Prove that every fact and link points to what exists, and that schema and release agree. Reads whole tables."""
     with warehouse() as engine, progress("checking"):
+        if pending(engine):
+            raise WarehouseError(
+                "couldn't check the warehouse: it is older than this release; run `lapsewatch db upgrade`"
+            )
         with engine.connect() as connection:
             dangling = status_queries.dangling(connection)
         differences = [str(difference) for difference in drift(engine)]
@@ -59,7 +65,7 @@ def check(as_json: Json = False) -> None:
 
 def rebuild_links() -> None:
     """Merge all links again from the facts; they are derived, so nothing can be lost."""
-    with warehouse() as engine, progress("merging"), engine.begin() as connection:
+    with ready_warehouse() as engine, progress("merging"), engine.begin() as connection:
         count = load.rebuild_links(connection)
     console.print(f"{count:,} links")
 

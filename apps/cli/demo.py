@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from rich.markdown import Markdown
 from rich.panel import Panel
 from rich.text import Text
 from sqlalchemy import Engine, text
@@ -31,6 +32,7 @@ from db import status as status_queries
 from db.engine import warehouse
 from intel.config.publishing import read_publishing
 from intel.config.watches import read_watches
+from intel.facts import TLP
 from intel.settings import settings
 from lab.stories import Story, invented, real
 from tasks.watch import items
@@ -120,6 +122,7 @@ def _tell(engine: Engine, story: Story) -> list[str]:
     for row in _list(engine, limit=story.explained):
         console.print()
         why(row["finding"])
+    _next(engine)
     _heading("What a partner's TAXII client gets")
     wrong += _partner(engine)
     return wrong + [missing for check in story.checks if (missing := check(engine))]
@@ -141,7 +144,7 @@ def _judge() -> list[str]:
     """Let both monitors look. A load wakes them too; a run that finds one at it is cancelled, and asked for again."""
     waiting = dict(MONITORS)
     for _ in range(_PATIENCE):
-        ended = deployments.run_all([(name, parameters) for name, parameters in waiting.items()])
+        ended = deployments.run_all(list(waiting.items()))
         for run in ended:
             if run.state != "CANCELLED":
                 waiting.pop(run.deployment)
@@ -156,10 +159,19 @@ def _judge() -> list[str]:
 def _collected(engine: Engine) -> None:
     with engine.connect() as connection:
         rows = status_queries.last_runs(connection)
-    shown = [row | {"said": row["error"][:80]} for row in rows if row["run"] is not None]
-    show_table(
-        shown, ["source", "outcome", "documents", "facts", "facts_new", "facts_ended", "rejects", "said"], as_json=False
-    )
+    shown = [
+        {
+            "source": row["source"],
+            "outcome": row["outcome"],
+            "new": row["facts_new"],
+            "ended": row["facts_ended"],
+            "rejects": row["rejects"],
+        }
+        for row in rows
+        if row["run"] is not None
+    ]
+    columns = ["source", "outcome", "new", "ended", "rejects"]
+    show_table(shown, columns, title="facts, by source", as_json=False)
 
 
 def _list(engine: Engine, *, limit: int) -> list[dict[str, Any]]:
@@ -178,17 +190,35 @@ def _findings(engine: Engine) -> None:
     )
 
 
+def _next(engine: Engine) -> None:
+    """What an analyst would look at next: the lapses first."""
+    _heading("What to look at next")
+    for row in _list(engine, limit=5):
+        console.print(
+            Text(f"  lapsewatch why {row['finding']}", style="bold"), Text(f"# {row['title'][:90]}", style="dim")
+        )
+    subjects = {
+        row["subject"]: row["subject_kind"] for row in _list(engine, limit=5) if row["subject_kind"] == "domain"
+    }
+    for subject in subjects:
+        console.print(
+            Text(f"  lapsewatch show {subject}", style="bold"), Text("# all that is known of it", style="dim")
+        )
+
+
 def _incident(engine: Engine, indicators: Sequence[str]) -> list[str]:
     console.print()
-    console.print(Text(f"$ lapsewatch incident --publish {' '.join(indicators)}", style="bold"))
+    console.print(Text(f"$ lapsewatch incident --publish --tlp green {' '.join(indicators)}", style="bold"))
     with engine.begin() as connection:
-        incident = incidents.create(connection, title="phishing of our pilots", indicators=indicators, publish=True)
+        incident = incidents.create(
+            connection, title="phishing of our pilots", indicators=indicators, publish=True, tlp=TLP.GREEN
+        )
     wrong = _run([("investigate/incident", {"incident": incident, "publish": True})])
     with engine.connect() as connection:
         report = connection.execute(text("SELECT report FROM incident WHERE id = :id"), {"id": incident}).scalar_one()
     if not report:
         return [*wrong, f"incident {incident} has no report"]
-    console.print(Panel(Text(report), title=f"report of incident {incident}"))
+    console.print(Panel(Markdown(report), title=f"report of incident {incident}"))
     return wrong
 
 

@@ -9,11 +9,10 @@ import typer
 from rich.text import Text
 from sqlalchemy import Engine
 
-from apps.cli.output import cell, console, print_json, show_record, show_table
+from apps.cli.output import cell, console, print_json, show_blocks, show_record, show_table
+from apps.cli.place import ready_warehouse
 from db import findings as queries
 from db import view
-from db.engine import warehouse
-from db.migrate import upgrade_engine
 from intel.entities import Entity, Kind, entity, guess, masked
 from intel.errors import ConfigError, ReadError
 from intel.facts import TLP
@@ -39,7 +38,7 @@ def list_findings(
     status: Annotated[str, typer.Option(help="open, acknowledged, confirmed, dismissed, withdrawn or all.")] = "open",
     watch: Annotated[str, typer.Option(help="Of this watch alone.")] = "",
     lapses: Annotated[bool, typer.Option("--lapses", help="Only mistakes of an actor's.")] = False,
-    limit: Annotated[int, typer.Option(min=1, max=10_000)] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many.")] = 50,
     as_json: Json = False,
 ) -> None:
     """Show the findings, the most urgent first."""
@@ -48,25 +47,30 @@ def list_findings(
         raise ConfigError(
             f"couldn't list findings: there is no status {status}; it is one of {', '.join(sorted(known))}"
         )
-    with warehouse() as engine:
-        upgrade_engine(engine)
-        with engine.connect() as connection:
-            rows = queries.list_findings(connection, status=status, watch=watch, lapses=lapses, limit=limit)
+    with ready_warehouse() as engine, engine.connect() as connection:
+        rows = queries.list_findings(connection, status=status, watch=watch, lapses=lapses, limit=limit)
     for row in rows:
         row["subject"] = masked(row.pop("subject_kind"), row["subject"])
     shown = [
-        row | {"what": ("lapse: " if row["lapse"] else "") + row["title"], "since (UTC)": row["event_time"]}
+        {
+            "finding": row["finding"],
+            "severity": row["severity"],
+            "since (UTC)": row["event_time"],
+            "what": f"{'lapse: ' if row['lapse'] else ''}{row['title']}\n{row['rule']}, watch {row['watch']}"
+            + (f", {row['status']}" if row["status"] != status else ""),
+        }
         for row in rows
     ]
-    columns = ["finding", "severity", "watch", "rule", "what", "since (UTC)", "evidence"]
-    show_table(rows if as_json else shown, columns, empty="no findings", as_json=as_json)
+    columns = ["finding", "severity", "since (UTC)", "what"]
+    empty = "no open findings" if status == "open" else "no findings"
+    show_table(rows if as_json else shown, columns, empty=empty, as_json=as_json)
     if rows and not as_json:
         console.print(f"`lapsewatch why {rows[0]['finding']}` says why; `lapsewatch dismiss N --reason ...` closes one")
 
 
 def why(number: Number, as_json: Json = False) -> None:
     """Show what a finding rests on: what is watched, what is new, who says so, where, and since when."""
-    with warehouse() as engine, engine.connect() as connection:
+    with ready_warehouse() as engine, engine.connect() as connection:
         said = review.explain(connection, number)
     if as_json:
         print_json(msgspec.to_builtins(said))
@@ -93,19 +97,21 @@ def why(number: Number, as_json: Json = False) -> None:
 
 
 def _evidence(title: str, facts: tuple[review.Evidence, ...]) -> None:
-    rows = [
-        {
-            "says": f"{fact.subject} {fact.predicate} {fact.object}".strip(),
-            "source": f"{fact.source} ({fact.reliability})",
-            "where": f"{fact.location} {fact.locator}".strip(),
-            "reference": fact.reference,
-            "so since (UTC)": fact.first_seen,
-            "recorded (UTC)": fact.recorded_at,
-        }
-        for fact in facts
-    ]
-    if rows:
-        show_table(rows, list(rows[0]), title=title, as_json=False)
+    show_blocks(
+        title,
+        (
+            (
+                f"{fact.subject} {fact.predicate} {fact.object}".strip(),
+                (
+                    f"says {fact.source} ({fact.reliability}), {fact.tlp}",
+                    f"since {cell(fact.first_seen)}, recorded {cell(fact.recorded_at)} (UTC)",
+                    f"reference {fact.reference}" if fact.reference else "",
+                    f"document {fact.location} {fact.locator}".rstrip() if fact.location else "",
+                ),
+            )
+            for fact in review.merged(facts)
+        ),
+    )
 
 
 def acknowledge(number: Number) -> None:
@@ -129,7 +135,7 @@ def reopen(number: Number, reason: Reason = "") -> None:
 
 
 def _set(number: int, status: review.Status, reason: str) -> None:
-    with warehouse() as engine, engine.begin() as connection:
+    with ready_warehouse() as engine, engine.begin() as connection:
         review.set_status(connection, number, status, reason)
     console.print(f"finding {number} is {status}")
 
@@ -137,13 +143,12 @@ def _set(number: int, status: review.Status, reason: str) -> None:
 def show(
     thing: Annotated[str, typer.Argument(help="A domain, address, URL, hash, actor:ID, certificate:SHA-256, ...")],
     reveal: Annotated[str, typer.Option(help="Show people's data; the reason is written down.")] = "",
-    limit: Annotated[int, typer.Option(min=1, max=1_000)] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=1_000, help="At most so many of each.")] = 20,
     as_json: Json = False,
 ) -> None:
     """Show all that is known of one thing: links, facts with their sources, findings."""
     wanted = _read(thing)
-    with warehouse() as engine:
-        upgrade_engine(engine)
+    with ready_warehouse() as engine:
         found = _look(engine, wanted, limit, reveal)
     if found is None:
         console.print(f"nobody has named {wanted.kind} {wanted.value} yet", markup=False)
@@ -152,21 +157,48 @@ def show(
         print_json(found)
         return
     console.print(Text(f"{wanted.kind} {wanted.value}", style="bold"))
-    for fact in found["facts"]:
-        fact["says"] = f"{fact['predicate']} {fact['object'] or '(' + fact['state'] + ')'}"
-        fact["marking"] = TLP(fact["tlp"]).label.removeprefix("TLP:")
-        fact["since (UTC)"] = fact["first_seen"]
-    show_table(
-        found["facts"], ["says", "source", "reliability", "marking", "since (UTC)", "reference"],
-        title="facts", empty="no facts about it", as_json=False,
-    )  # fmt: skip
-    inward = [link for link in found["links"] if link["direction"] == "in"]
-    if inward:
-        show_table(inward, ["kind", "value", "predicate", "first_seen", "sources"], title="named by", as_json=False)
-    if found["under"]:
-        show_table(found["under"], ["kind", "value"], title=f"also on {wanted.scope}", as_json=False)
-    if found["findings"]:
-        show_table(found["findings"], ["finding", "watch", "rule", "title", "status"], title="findings", as_json=False)
+    show_blocks(
+        "facts",
+        (
+            (
+                f"{fact['predicate']} {fact['object'] or '(' + fact['state'] + ')'}",
+                (
+                    f"says {fact['source']} ({fact['reliability']}), {TLP(fact['tlp']).label}, {_when(fact)}",
+                    f"reference {fact['reference']}" if fact["reference"] else "",
+                ),
+            )
+            for fact in found["facts"]
+        ),
+    )
+    show_blocks(
+        "named by",
+        (
+            (
+                f"{link['kind']} {link['value']} {link['predicate']}",
+                (f"{_sources(link['sources'])}, since {cell(link['first_seen'])} (UTC)",),
+            )
+            for link in found["links"]
+            if link["direction"] == "in"
+        ),
+    )
+    show_blocks(f"also on {wanted.scope}", ((f"{one['kind']} {one['value']}", ()) for one in found["under"]))
+    show_blocks(
+        "findings",
+        (
+            (f"{one['finding']}: {one['title']}", (f"{one['rule']}, watch {one['watch']}, {one['status']}",))
+            for one in found["findings"]
+        ),
+    )
+
+
+def _when(fact: dict[str, Any]) -> str:
+    if fact["first_seen"] is None:
+        return "only its end was stated"
+    return f"since {cell(fact['first_seen'])} (UTC)"
+
+
+def _sources(count: int) -> str:
+    return "1 source" if count == 1 else f"{count} sources"
 
 
 def _read(text: str) -> Entity:
@@ -184,10 +216,14 @@ def _look(engine: Engine, wanted: Entity, limit: int, reveal: str) -> dict[str, 
             return None
         if reveal:
             view.disclose(connection, entity_id, reveal)
-        return {
+        found: dict[str, Any] = {
             "entity": {"kind": wanted.kind, "value": wanted.value, "scope": wanted.scope},
             "facts": view.facts(connection, entity_id, limit=limit, reveal=bool(reveal)),
             "links": view.links(connection, entity_id, limit=limit, reveal=bool(reveal)),
             "under": view.under(connection, entity_id, wanted.scope, limit=limit),
             "findings": view.findings(connection, entity_id, limit=limit),
         }
+    if not reveal:
+        for one in found["under"]:
+            one["value"] = masked(one["kind"], one["value"])
+    return found

@@ -9,10 +9,10 @@ import typer
 
 from apps.cli import deployments
 from apps.cli.output import ATTENTION, console, print_json, progress, show_table
+from apps.cli.place import ready_warehouse
 from db import incidents
-from db.engine import warehouse
-from db.migrate import upgrade_engine
 from intel.errors import ConfigError
+from intel.facts import TLP
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DEPLOYMENT = "investigate/incident"
@@ -27,6 +27,7 @@ def incident(
     indicators: Annotated[list[str] | None, typer.Argument(help="Domains, addresses, URLs, hashes, ...")] = None,
     title: Annotated[str, typer.Option(help="What to call it.")] = "",
     publish: Annotated[bool, typer.Option("--publish", help="Publish its findings to partners.")] = False,
+    tlp: Annotated[str, typer.Option(help="How far what it is about may go; AMBER where nothing is said.")] = "",
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Do not wait for the report.")] = False,
     report: Annotated[int | None, typer.Option(help="Print the report of this incident.")] = None,
     as_json: Json = False,
@@ -40,22 +41,31 @@ def incident(
     elif not indicators:
         _list(as_json=as_json)
     else:
-        _open(indicators, title=title, publish=publish, wait=not no_wait, as_json=as_json)
+        _open(indicators, title=title, publish=publish, tlp=_tlp(tlp), wait=not no_wait, as_json=as_json)
 
 
-def _open(indicators: list[str], *, title: str, publish: bool, wait: bool, as_json: bool) -> None:
-    with warehouse() as engine:
-        upgrade_engine(engine)
-        with engine.begin() as connection:
-            number = incidents.create(
-                connection,
-                title=title or f"incident with {len(indicators)} indicators",
-                indicators=indicators,
-                publish=publish,
-            )
+def _tlp(text: str) -> TLP | None:
+    try:
+        return TLP.parse(text) if text else None
+    except ValueError as error:
+        raise ConfigError(f"couldn't use the marking of an incident: {error}; nothing is stored") from error
+
+
+def _open(indicators: list[str], *, title: str, publish: bool, tlp: TLP | None, wait: bool, as_json: bool) -> None:
+    with ready_warehouse() as engine, engine.begin() as connection:
+        number = incidents.create(
+            connection,
+            title=title or f"incident with {len(indicators)} indicators",
+            indicators=indicators,
+            publish=publish,
+            tlp=tlp,
+        )
     if not as_json:
         console.print(f"incident {number} stored")
     run = deployments.start(DEPLOYMENT, {"incident": number, "publish": publish})
+    if not wait and as_json:
+        print_json({"incident": number, "flow_run": run})
+        return
     if not wait:
         console.print(f"flow run {run} started; `lapsewatch incident --report {number}` prints its report")
         return
@@ -68,7 +78,7 @@ def _open(indicators: list[str], *, title: str, publish: bool, wait: bool, as_js
 
 
 def _print(number: int, *, as_json: bool) -> None:
-    with warehouse() as engine, engine.connect() as connection:
+    with ready_warehouse() as engine, engine.connect() as connection:
         found = incidents.read(connection, number)
     if as_json:
         print_json(msgspec.to_builtins(found))
@@ -81,14 +91,18 @@ def _print(number: int, *, as_json: bool) -> None:
 
 
 def _list(*, as_json: bool) -> None:
-    with warehouse() as engine:
-        upgrade_engine(engine)
-        with engine.connect() as connection:
-            rows = [
-                {"incident": one.id, "title": one.title, "status": one.status, "publish": one.publish}
-                for one in incidents.list_incidents(connection)
-            ]
+    with ready_warehouse() as engine, engine.connect() as connection:
+        rows = [
+            {
+                "incident": one.id,
+                "title": one.title,
+                "status": one.status,
+                "publish": one.publish,
+                "marking": one.tlp.label,
+            }
+            for one in incidents.list_incidents(connection)
+        ]
     show_table(
-        rows, ["incident", "title", "status", "publish"],
+        rows, ["incident", "title", "status", "marking", "publish"],
         empty="no incidents: `lapsewatch incident IOC...` reports one", as_json=as_json,
     )  # fmt: skip

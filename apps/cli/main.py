@@ -8,7 +8,7 @@ from typing import Any, Final
 import typer
 from typer.core import TyperGroup
 
-from apps.cli import database, findings, incident, partners, running, sources, watches
+from apps.cli import database, findings, incident, logs, partners, running, sources, watches
 from apps.cli.output import faults_to_exit_codes
 
 
@@ -42,4 +42,5 @@ watches.register(app)
 findings.register(app)
 incident.register(app)
 partners.register(app)
+logs.register(app)
 database.register(app)

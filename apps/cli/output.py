@@ -1,14 +1,14 @@
 """What a person sees: tables that fit the terminal, or JSON, never both; errors in one line, with a useful exit code.
 
 Exit codes: 0 done, 1 done and something needs a look (a failed source, say), 2 wrong use or configuration,
-3 something outside could not be reached, 4 the database could not.
+3 something outside could not be reached, 4 the database or Prefect's server could not, or holds no such thing.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import Enum
@@ -16,11 +16,14 @@ from typing import Any, Final
 from uuid import UUID
 
 import typer
+from rich import box
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
+from sqlalchemy.exc import ArgumentError, OperationalError
 
-from intel.errors import CollectError, ConfigError, LapsewatchError, WarehouseError
+from intel.errors import CollectError, ConfigError, LapsewatchError, UnavailableError, WarehouseError
 
 console: Final = Console(highlight=False)
 errors: Final = Console(stderr=True, highlight=False)
@@ -39,7 +42,10 @@ def show_table(
     if not rows:
         console.print(empty)
         return
-    table = Table(title=title or None, title_justify="left", header_style="bold", pad_edge=False, expand=False)
+    table = Table(
+        title=title or None, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD, show_edge=False,
+        pad_edge=False, padding=(0, 1, 0, 0),
+    )  # fmt: skip
     for column in columns:
         number = all(isinstance(row.get(column), int) and not isinstance(row.get(column), bool) for row in rows)
         table.add_column(column, overflow="fold", justify="right" if number else "left")
@@ -59,6 +65,20 @@ def show_record(record: Mapping[str, Any], *, as_json: bool) -> None:
     for name, value in record.items():
         table.add_row(name, Text(cell(value)))
     console.print(table)
+
+
+def show_blocks(title: str, blocks: Iterable[tuple[str, Sequence[str]]]) -> None:
+    """Print each block as a line of its own and, indented, the lines that belong to it; nothing where there is none.
+
+    For records with long values: five columns of a table leave each of them a sliver at 80 columns.
+    """
+    for number, (head, lines) in enumerate(blocks):
+        if not number:
+            console.print()
+            console.print(Text(title, style="bold"))
+        console.print(Padding(Text(head, overflow="fold"), (0, 0, 0, 2), expand=False))
+        for line in filter(None, lines):
+            console.print(Padding(Text(line, style="dim", overflow="fold"), (0, 0, 0, 6), expand=False))
 
 
 def cell(value: Any) -> str:
@@ -101,9 +121,20 @@ def faults_to_exit_codes() -> Iterator[None]:
     try:
         yield
     except LapsewatchError as error:
-        errors.print(Text(str(error), style="red"))
-        code = next((code for kind, code in _CODES if isinstance(error, kind)), ATTENTION)
-        raise typer.Exit(code) from error
+        # What a parser says may have lines of its own; the tail of a service's log is meant to.
+        said = str(error) if isinstance(error, UnavailableError) else " ".join(str(error).split())
+        raise _exit(said, next((code for kind, code in _CODES if isinstance(error, kind)), ATTENTION)) from error
+    except ArgumentError as error:
+        # Without the URL: it may hold a password.
+        raise _exit("couldn't read LAPSEWATCH_DATABASE_URL: it is no URL of a database", 2) from error
+    except OperationalError as error:
+        cause = " ".join(str(error.orig).split())[:300]
+        raise _exit(f"couldn't use the database: {cause}; nothing is changed", 4) from error
+
+
+def _exit(said: str, code: int) -> typer.Exit:
+    errors.print(Text(said, style="red"), soft_wrap=True)
+    return typer.Exit(code)
 
 
 @contextmanager

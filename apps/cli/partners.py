@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from apps.cli.output import console, print_json, progress, show_table
+from apps.cli.place import ready_warehouse
 from db import partners
-from db.engine import warehouse
-from db.migrate import upgrade_engine
+from db.publishing import ensure_collections
 from intel.config.organisation import read_organisation
 from intel.config.publishing import read_publishing
 from intel.settings import settings
@@ -31,8 +31,7 @@ def register(app: typer.Typer) -> None:
 
 def publish(as_json: Json = False) -> None:
     """Bring the TAXII collections up to date with the findings."""
-    with warehouse() as engine, progress("publishing"):
-        upgrade_engine(engine)
+    with ready_warehouse() as engine, progress("publishing"):
         done = publish_findings(engine, read_publishing(settings().configs), read_organisation(settings().configs))
     rows = [
         {"collection": one.alias, "findings": one.findings, "objects": one.objects, "revoked": one.revoked,
@@ -47,30 +46,30 @@ def publish(as_json: Json = False) -> None:
 
 def add(name: str, collections: Annotated[list[str], typer.Argument(help="Aliases of collections.")]) -> None:
     """Let a partner in; the key is shown once."""
-    with warehouse() as engine:
-        upgrade_engine(engine)
-        with engine.begin() as connection:
-            key = partners.create_partner(connection, name, collections)
+    with ready_warehouse() as engine, engine.begin() as connection:
+        # On a new home a partner may come before anything was published.
+        ensure_collections(connection, [entry.row() for entry in read_publishing(settings().configs).collections])
+        key = partners.create_partner(connection, name, collections)
     _key(name, key)
 
 
 def renew(name: str) -> None:
     """Give a partner a new key; the old one stops at once."""
-    with warehouse() as engine, engine.begin() as connection:
+    with ready_warehouse() as engine, engine.begin() as connection:
         key = partners.renew_key(connection, name)
     _key(name, key)
 
 
 def revoke(name: str) -> None:
     """Accept a partner's key no longer."""
-    with warehouse() as engine, engine.begin() as connection:
+    with ready_warehouse() as engine, engine.begin() as connection:
         partners.deactivate_partner(connection, name)
     console.print(f"{name} is no longer let in")
 
 
 def list_(as_json: Json = False) -> None:
     """List the partners."""
-    with warehouse() as engine, engine.connect() as connection:
+    with ready_warehouse() as engine, engine.connect() as connection:
         rows = [
             {"partner": one.name, "active": one.active, "collections": len(one.collections), "key made": one.created_at}
             for one in partners.list_partners(connection)

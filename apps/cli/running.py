@@ -110,13 +110,13 @@ def _disk() -> str:
 
 def _database() -> str:
     with warehouse() as engine:
-        if pending(engine):
-            raise OSError("the warehouse lacks a migration; run `lapsewatch db upgrade`")
+        old = "; the next command brings it up to date" if pending(engine) else ""
         with engine.connect() as connection:
             version = connection.exec_driver_sql("SHOW server_version").scalar_one()
+        where = "" if settings().database_url else embedded.status(settings().home / "postgres")
     if settings().database_url is not None:
-        return f"PostgreSQL {version} at LAPSEWATCH_DATABASE_URL"
-    return f"PostgreSQL {version}; {embedded.status(settings().home / 'postgres')}"
+        return f"PostgreSQL {version} at LAPSEWATCH_DATABASE_URL{old}"
+    return f"PostgreSQL {version}{old}; {where}"
 
 
 def _ports() -> str:

@@ -8,21 +8,23 @@ from typing import Annotated, Any, Final
 import typer
 from sqlalchemy import Engine
 
-from apps.cli.output import ATTENTION, console, print_json, progress, show_table
+from apps.cli.output import ATTENTION, console, print_json, progress, show_blocks, show_record, show_table
+from apps.cli.place import ready_warehouse
 from db import status as status_queries
-from db.engine import warehouse
 from db.load import Loaded
-from db.migrate import upgrade_engine
 from intel.config.sources import Source, read_sources
+from intel.config.watches import read_watches
+from intel.errors import ConfigError
 from intel.settings import settings
 from tasks.collect.session import find_source, open_run
 from tasks.collect.slices import collect_slice
 from tasks.load import ct
 from tasks.load.load import load_batch
 from tasks.normalize.stage import stage
-from tasks.watch import certificates, registrations
+from tasks.watch import certificates, items, registrations
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+_LICENCE: Final = 20
 _STALE_HOURS: Final = {"continuous": 1, "hourly": 3, "six-hourly": 13, "daily": 49, "weekly": 337}
 
 
@@ -44,30 +46,51 @@ def list_sources(as_json: Json = False) -> None:
             "reliability": source.reliability,
             "TLP": source.tlp,
             "licence": source.licence.name,
-            "needs": source.secret or "-",
+            "needs": source.secret,
             "title": source.title,
             "location": source.location,
         }
         for source in read_sources(settings().configs).values()
     ]
-    columns = ["source", "on", "format", "cadence", "reliability", "TLP", "licence", "needs"]
-    show_table(rows, columns, empty="no sources in configs/sources/", as_json=as_json)
+    if as_json:
+        print_json(rows)
+        return
+    shown = [
+        row | {"TLP": row["TLP"].removeprefix("TLP:"), "grade": row["reliability"], "licence": _cut(row["licence"])}
+        for row in rows
+    ]
+    columns = ["source", "on", "cadence", "grade", "TLP", "licence"]
+    show_table(shown, columns, empty="no sources in configs/sources/", as_json=False)
+    keys: dict[str, list[str]] = {}
+    for row in rows:
+        if row["needs"]:
+            keys.setdefault(row["needs"], []).append(row["source"])
+    show_blocks("a key in the environment is needed", ((key, (", ".join(names),)) for key, names in keys.items()))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LICENCE else text[: _LICENCE - 1] + "…"
 
 
 def collect(source: str, as_json: Json = False) -> None:
     """Collect everything that is new from one source, here and now, then judge it against the watches."""
     entry = find_source(source)
-    with warehouse() as engine:
-        upgrade_engine(engine)
+    if entry.transport == "lookup":
+        raise ConfigError(
+            f"couldn't collect {source}: it only answers single questions; `lapsewatch incident IOC...` asks it"
+        )
+    with ready_warehouse() as engine:
         with progress(f"collecting from {entry.title}"):
             row = _follow(engine, entry) if entry.transport == "ct" else _collect(engine, entry)
+        with engine.begin() as connection:
+            items.sync_files(connection, read_watches(settings().configs))
         with progress("judging"):
             found = [registrations.monitor(engine), certificates.monitor(engine)]
     row["findings"] = sum(monitored.findings for monitored in found)
     if as_json:
         print_json(row)
         return
-    show_table([row], list(row), as_json=False)
+    show_record({name: value for name, value in row.items() if value != ""}, as_json=False)
     if row["findings"]:
         console.print("`lapsewatch findings` shows them")
 
@@ -94,13 +117,11 @@ def _follow(engine: Engine, entry: Source) -> dict[str, Any]:
 
 def status(as_json: Json = False) -> None:
     """Show how each source went last, what is behind, and how large the warehouse is."""
-    with warehouse() as engine:
-        upgrade_engine(engine)
-        with engine.connect() as connection:
-            runs = status_queries.last_runs(connection)
-            backlog = status_queries.backlog(connection)
-            sizes = status_queries.sizes(connection)
-            findings = status_queries.findings(connection)
+    with ready_warehouse() as engine, engine.connect() as connection:
+        runs = status_queries.last_runs(connection)
+        backlog = status_queries.backlog(connection)
+        sizes = status_queries.sizes(connection)
+        findings = status_queries.findings(connection)
     cadence = {name: entry.cadence for name, entry in read_sources(settings().configs).items()}
     for run in runs:
         run["health"] = _health(run, cadence.get(run["source"], "manual"))
@@ -116,12 +137,12 @@ def status(as_json: Json = False) -> None:
                 "new": run["facts_new"],
                 "ended": run["facts_ended"],
                 "rejects": run["rejects"],
-                "said": (run["error"] or "")[:160],
             }
             for run in runs
         ]
-        columns = ["source", "health", "outcome", "ended (UTC)", "new", "ended", "rejects", "said"]
+        columns = ["source", "health", "outcome", "ended (UTC)", "new", "ended", "rejects"]
         show_table(rows, columns, empty="nothing was collected yet: `lapsewatch collect SOURCE`", as_json=False)
+        show_blocks("what they said", ((run["source"], (run["error"][:500],)) for run in runs if run["error"]))
         console.print("findings: " + (", ".join(f"{row['findings']} {row['status']}" for row in findings) or "none"))
         waiting = [row for row in backlog if row["batches"]]
         if waiting:
@@ -130,7 +151,7 @@ def status(as_json: Json = False) -> None:
             "warehouse: "
             + (", ".join(f"{row['table']} {row['rows']:,} rows" for row in sizes if row["rows"]) or "empty")
         )
-    if any(run["health"] in {"failed", "stale"} for run in runs):
+    if any(run["health"] in {"failed", "stale", "partial"} for run in runs):
         raise typer.Exit(ATTENTION)
 
 

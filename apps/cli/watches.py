@@ -8,9 +8,8 @@ import typer
 import yaml
 
 from apps.cli.output import console, progress, show_table
+from apps.cli.place import ready_warehouse
 from db import watching
-from db.engine import warehouse
-from db.migrate import upgrade_engine
 from intel.config.organisation import Organisation, read_organisation
 from intel.config.read import check
 from intel.config.watches import WatchedItem, read_watches
@@ -67,8 +66,7 @@ def add(
     ]
     if not wanted and not actor:
         raise ConfigError("couldn't add a watch: it watches nothing; name things, or an actor with --actor")
-    with warehouse() as engine:
-        upgrade_engine(engine)
+    with ready_warehouse() as engine:
         with engine.begin() as connection:
             items.add_watch(connection, name, wanted, reason=reason, actor=actor, follow_actor=bool(actor))
         with progress("looking back over the warehouse"):
@@ -78,32 +76,28 @@ def add(
 
 def list_(as_json: Json = False) -> None:
     """List the watches, how much each watches and what it has found."""
-    with warehouse() as engine:
-        upgrade_engine(engine)
-        with engine.connect() as connection:
-            rows = [
-                {"watch": one.name, "actor": one.actor or "-", "items": one.items, "findings": one.findings,
-                 "origin": one.origin, "active": one.active, "reason": one.reason}
-                for one in watching.list_watches(connection)
-            ]  # fmt: skip
+    with ready_warehouse() as engine, engine.connect() as connection:
+        rows = [
+            {"watch": one.name, "actor": one.actor or "-", "items": one.items, "findings": one.findings,
+             "origin": one.origin, "active": one.active, "reason": one.reason}
+            for one in watching.list_watches(connection)
+        ]  # fmt: skip
     columns = ["watch", "actor", "items", "findings", "origin", "active", "reason"]
     show_table(rows, columns, empty="no watches: `lapsewatch watch add NAME ...`", as_json=as_json)
 
 
 def remove(name: str) -> None:
     """Stop watching; what was found is kept."""
-    with warehouse() as engine, engine.begin() as connection:
+    with ready_warehouse() as engine, engine.begin() as connection:
         if not watching.remove_watch(connection, name):
             raise ConfigError(f"couldn't remove watch {name}: there is no active one of that name")
     console.print(f"no longer watching {name}")
 
 
 def sync() -> None:
-    """Bring the watches of configs/watches/ into the warehouse; the monitors do it by themselves as well."""
-    with warehouse() as engine:
-        upgrade_engine(engine)
-        with engine.begin() as connection:
-            changed = items.sync_files(connection, read_watches(settings().configs))
+    """Bring the watches of configs/watches/ into the warehouse; `collect` does it as well."""
+    with ready_warehouse() as engine, engine.begin() as connection:
+        changed = items.sync_files(connection, read_watches(settings().configs))
     console.print(f"{changed.watches} watches from files, {changed.removed} removed")
 
 

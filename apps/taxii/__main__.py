@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+
 from apps.taxii.serve import serve
+from intel.errors import LapsewatchError
 
 if __name__ == "__main__":
-    serve()
+    try:
+        serve()
+    except LapsewatchError as error:
+        sys.exit(str(error))

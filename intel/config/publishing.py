@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import UUID4, AfterValidator, Field, model_validator
+from pydantic import UUID4, Field, model_validator
 
-from intel.config.read import Strict, check, read_yaml
+from intel.config.read import Strict, TLPLabel, check, read_yaml
 from intel.facts import TLP
-
-
-def _tlp_label(value: str) -> str:
-    try:
-        return TLP.parse(value).label
-    except KeyError as error:
-        raise ValueError(f"{value!r} is not a TLP 2.0 label") from error
-
-
-TLPLabel = Annotated[str, AfterValidator(_tlp_label)]
 
 
 class CollectionEntry(Strict):

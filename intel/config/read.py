@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from intel.errors import ConfigError
+from intel.facts import TLP
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -17,6 +18,10 @@ class Strict(BaseModel):
     """A part of a data file: unknown keys are mistakes, and nothing changes after reading."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+TLPLabel = Annotated[str, AfterValidator(lambda value: TLP.parse(value).label)]
+"""A TLP 2.0 label, however it is written; `TLP.parse` reads it."""
 
 
 def read_yaml(path: Path) -> object:

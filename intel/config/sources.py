@@ -9,9 +9,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import AfterValidator, Field
 
-from intel.config.read import Strict, check, read_yaml
+from intel.config.read import Strict, TLPLabel, check, read_yaml
 from intel.entities import Kind
 from intel.errors import ConfigError
 from intel.facts import TLP, Predicate
@@ -140,6 +140,10 @@ class Limits(Strict):
     seconds: float = 300
     expansion: float = 100
     pages: int = 10_000
+    retries: int = Field(default=3, ge=0)
+    """How often one request is tried again where that may help."""
+    wait: float = 120
+    """Longest pause that a server may ask for, in seconds; one that asks for more is left until the next run."""
     max_shrink: float = 0.5
     """Share of a snapshot's standing facts that may be missing in the next; more is an alarm and ends nothing."""
 
@@ -156,7 +160,7 @@ class Source(Strict):
     semantics: Literal["snapshot", "stream"]
     cadence: Literal["continuous", "hourly", "six-hourly", "daily", "weekly", "manual"]
     reliability: Literal["A", "B", "C", "D", "E", "F"]
-    tlp: str
+    tlp: TLPLabel
     licence: Licence
     enabled: bool
     secret: str = ""
@@ -166,14 +170,6 @@ class Source(Strict):
     """Whether look-ups that the actor can see are allowed for what it names."""
     options: Options = Options()
     limits: Limits = Limits()
-
-    @field_validator("tlp")
-    @classmethod
-    def _tlp(cls, value: str) -> str:
-        try:
-            return TLP.parse(value).label
-        except KeyError as error:
-            raise ValueError(f"{value!r} is not a TLP 2.0 label") from error
 
     @property
     def default_tlp(self) -> TLP:

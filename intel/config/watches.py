@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from intel.config.read import Strict, check, read_yaml
+
+
+def _iso(value: object) -> object:
+    return value.isoformat() if isinstance(value, date) else value
+
+
+Moment = Annotated[str, BeforeValidator(_iso)]
+"""A date or time of ISO 8601. YAML reads one without quotes as a date, which is no text."""
 
 
 class WatchedItem(Strict):
@@ -21,7 +31,8 @@ class WatchedItem(Strict):
     """SHA-256 of the certificate's DER."""
     key: str | None = None
     """SHA-256 of the public key's SubjectPublicKeyInfo."""
-    since: str | None = None
+    since: Moment | None = None
+    """Known to belong from then on: a date or time of ISO 8601, without a zone UTC."""
 
 
 class WatchFile(Strict):

@@ -65,7 +65,7 @@ def upgrade() -> None:
     sa.UniqueConstraint('key', name=op.f('uq_fact_key')),
     comment='An immutable statement of one source; when it was said is in fact_history'
     )
-    op.create_index('ix_fact_batch_id', 'fact', ['batch_id'], unique=False, postgresql_using='brin', postgresql_with={'pages_per_range': 32, 'autosummarize': True})
+    op.create_index('ix_fact_batch_id', 'fact', ['batch_id'], unique=False)
     op.create_index('ix_fact_object_id', 'fact', ['object_id'], unique=False, postgresql_where='object_id IS NOT NULL')
     op.create_index('ix_fact_standing', 'fact', ['source_id'], unique=False, postgresql_where='standing')
     op.create_index('ix_fact_subject_id_predicate_object_id', 'fact', ['subject_id', 'predicate', 'object_id'], unique=False)
@@ -74,17 +74,18 @@ def upgrade() -> None:
     sa.Column('event_time', sa.DateTime(timezone=True), nullable=False, comment='When it was so, or no longer (event time)'),
     sa.Column('ended', sa.Boolean(), nullable=False, comment='False: stated then; true: no longer stated then'),
     sa.Column('last_seen', sa.DateTime(timezone=True), nullable=True, comment='At an end: when it was last stated (event time)'),
-    sa.Column('run_id', sa.BigInteger(), nullable=False, comment='The run that says so'),
+    sa.Column('batch_id', sa.BigInteger(), nullable=False, comment='Batch that committed it, and by it the run'),
     sa.Column('recorded_at', sa.DateTime(timezone=True), server_default=sa.text('clock_timestamp()'), nullable=False, comment='When it was written down (recorded time)'),
     sa.PrimaryKeyConstraint('fact_id', 'event_time', 'ended', name=op.f('pk_fact_history')),
     comment='When a fact was stated and when it ended; append-only, so every past view can be rebuilt'
     )
-    op.create_index('ix_fact_history_run_id', 'fact_history', ['run_id'], unique=False, postgresql_using='brin', postgresql_with={'pages_per_range': 32, 'autosummarize': True})
+    op.create_index('ix_fact_history_batch_id', 'fact_history', ['batch_id'], unique=False)
     op.create_table('incident',
     sa.Column('id', sa.BigInteger(), sa.Identity(always=True), nullable=False, comment='Identity'),
     sa.Column('title', sa.Text(), nullable=False, comment='What people call it'),
     sa.Column('key', sa.Uuid(), nullable=False, comment='Digest of its indicators: the same again is the same one'),
     sa.Column('publish', sa.Boolean(), server_default='false', nullable=False, comment='Whether its findings may be published'),
+    sa.Column('tlp', sa.SmallInteger(), server_default='2', nullable=False, comment='TLP 2.0 of what it is about, 0 to 4: no finding of it is laxer'),
     sa.Column('status', sa.Text(), server_default='new', nullable=False, comment='new, investigating, reported or failed'),
     sa.Column('report', sa.Text(), server_default='', nullable=False, comment='The report, Markdown'),
     sa.Column('created_at', sa.DateTime(timezone=True), server_default=sa.text('clock_timestamp()'), nullable=False, comment='When it was reported (recorded time)'),
@@ -152,6 +153,7 @@ def upgrade() -> None:
     sa.UniqueConstraint('incident_id', 'text', name=op.f('uq_incident_item_incident_id_text')),
     comment='An indicator of an incident, as given and as read'
     )
+    op.create_index('ix_incident_item_entity_id', 'incident_item', ['entity_id'], unique=False)
     op.create_table('run',
     sa.Column('id', sa.BigInteger(), sa.Identity(always=True), nullable=False, comment='Identity'),
     sa.Column('source_id', sa.BigInteger(), nullable=False, comment='The source'),
@@ -231,19 +233,20 @@ def upgrade() -> None:
     op.create_table('watch_item',
     sa.Column('id', sa.BigInteger(), sa.Identity(always=True), nullable=False, comment='Identity'),
     sa.Column('watch_id', sa.BigInteger(), nullable=False, comment='The watch'),
-    sa.Column('match', sa.Text(), nullable=False, comment='How it matches: entity, scope (registrable domain) or network'),
+    sa.Column('match', sa.Text(), nullable=False, comment='How it matches: entity, scope (registrable domain), subtree or network'),
     sa.Column('kind', sa.Text(), server_default='', nullable=False, comment='Kind of entity, for match = entity'),
-    sa.Column('value', sa.Text(), nullable=False, comment='Canonical value, registrable domain or network'),
+    sa.Column('value', sa.Text(), nullable=False, comment='Canonical value, registrable domain, name or network'),
+    sa.Column('digest', sa.Uuid(), sa.Computed("md5(kind || ' ' || value)::uuid", persisted=True), nullable=False, comment='MD5 of kind, space and value, for the indexes: values are longer than an index entry may be'),
     sa.Column('network', postgresql.INET(), nullable=True, comment='The network, for match = network'),
     sa.Column('since', sa.DateTime(timezone=True), nullable=True, comment='Known to belong from then on (event time)'),
     sa.Column('added_at', sa.DateTime(timezone=True), server_default=sa.text('clock_timestamp()'), nullable=False, comment='When it was added (recorded time)'),
     sa.Column('swept', postgresql.ARRAY(sa.Text()), server_default='{}', nullable=False, comment='Monitors that have looked backwards over the warehouse for it'),
     sa.ForeignKeyConstraint(['watch_id'], ['watch.id'], name=op.f('fk_watch_item_watch_id_watch'), ondelete='CASCADE'),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_watch_item')),
-    sa.UniqueConstraint('watch_id', 'match', 'value', name=op.f('uq_watch_item_watch_id_match_value')),
+    sa.UniqueConstraint('watch_id', 'match', 'digest', name=op.f('uq_watch_item_watch_id_match_digest')),
     comment='One thing that a watch looks for'
     )
-    op.create_index('ix_watch_item_match_value', 'watch_item', ['match', 'value'], unique=False)
+    op.create_index('ix_watch_item_match_digest', 'watch_item', ['match', 'digest'], unique=False)
     op.create_index('ix_watch_item_network', 'watch_item', ['network'], unique=False, postgresql_where='network IS NOT NULL')
     op.create_table('finding',
     sa.Column('id', sa.BigInteger(), sa.Identity(always=True), nullable=False, comment='Identity'),
@@ -287,7 +290,7 @@ def upgrade() -> None:
     sa.Column('reach', sa.Text(), nullable=False, comment='registry, registrar, third party or actor'),
     sa.Column('entity_id', sa.BigInteger(), nullable=False, comment='What was asked about'),
     sa.Column('reason', sa.Text(), nullable=False, comment='What asked, and why: watch, finding or incident, with its id'),
-    sa.Column('outcome', sa.Text(), nullable=False, comment='How it ended: intel.registration.Outcome'),
+    sa.Column('outcome', sa.Text(), nullable=False, comment='How it ended: intel.registration.Outcome, or asked (no answer yet), referred or refused'),
     sa.Column('document_id', sa.BigInteger(), nullable=True, comment='The answer'),
     sa.ForeignKeyConstraint(['document_id'], ['document.id'], name=op.f('fk_query_document_id_document')),
     sa.ForeignKeyConstraint(['entity_id'], ['entity.id'], name=op.f('fk_query_entity_id_entity')),
@@ -368,7 +371,7 @@ def downgrade() -> None:
     op.drop_index('ix_finding_status', table_name='finding')
     op.drop_table('finding')
     op.drop_index('ix_watch_item_network', table_name='watch_item', postgresql_where='network IS NOT NULL')
-    op.drop_index('ix_watch_item_match_value', table_name='watch_item')
+    op.drop_index('ix_watch_item_match_digest', table_name='watch_item')
     op.drop_table('watch_item')
     op.drop_index('ix_document_source_id_location', table_name='document')
     op.drop_index('ix_document_sha256', table_name='document')
@@ -380,6 +383,7 @@ def downgrade() -> None:
     op.drop_table('watch')
     op.drop_index('ix_run_source_id_started_at', table_name='run')
     op.drop_table('run')
+    op.drop_index('ix_incident_item_entity_id', table_name='incident_item')
     op.drop_table('incident_item')
     op.drop_table('disclosure')
     op.drop_table('source')
@@ -387,12 +391,12 @@ def downgrade() -> None:
     op.drop_index('ix_link_object_id', table_name='link')
     op.drop_table('link')
     op.drop_table('incident')
-    op.drop_index('ix_fact_history_run_id', table_name='fact_history', postgresql_using='brin', postgresql_with={'pages_per_range': 32, 'autosummarize': True})
+    op.drop_index('ix_fact_history_batch_id', table_name='fact_history')
     op.drop_table('fact_history')
     op.drop_index('ix_fact_subject_id_predicate_object_id', table_name='fact')
     op.drop_index('ix_fact_standing', table_name='fact', postgresql_where='standing')
     op.drop_index('ix_fact_object_id', table_name='fact', postgresql_where='object_id IS NOT NULL')
-    op.drop_index('ix_fact_batch_id', table_name='fact', postgresql_using='brin', postgresql_with={'pages_per_range': 32, 'autosummarize': True})
+    op.drop_index('ix_fact_batch_id', table_name='fact')
     op.drop_table('fact')
     op.drop_index('ix_entity_scope', table_name='entity', postgresql_where="scope <> ''")
     op.drop_index('ix_entity_address', table_name='entity', postgresql_where='address IS NOT NULL')

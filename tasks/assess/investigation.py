@@ -20,6 +20,8 @@ from tasks.enrich.records import Case, Subject
 from tasks.watch.items import add_watch, read_items
 from tasks.watch.warninglists import annotate
 
+_Key = tuple[str, str, str]
+"""How an item matches, its kind and its value: a watch holds each once."""
 _STANDS_ALONE: Final = frozenset({Kind.IP, Kind.ENDPOINT, Kind.URL})
 
 
@@ -30,7 +32,7 @@ class Watched(msgspec.Struct, frozen=True, kw_only=True, weakref=True):
     items: int
     narrowed: tuple[tuple[str, str], ...] = ()
     unwatched: int = 0
-    """Values that cannot be watched: too long for an index, or of a kind that is never found again."""
+    """Values that cannot be watched, since nothing can be read as the same again."""
 
 
 @contextmanager
@@ -79,7 +81,7 @@ def watch(engine: Engine, case: Case) -> Watched:
 
     Asking again changes nothing. Raises ConfigError where a watch of that name was made by hand.
     """
-    items: dict[tuple[str, str], WatchedItem] = {}
+    items: dict[_Key, WatchedItem] = {}
     narrowed: dict[str, str] = {}
     unwatched = 0
     for subject in case.subjects:
@@ -118,7 +120,7 @@ def _is_known(kind: Kind, value: str, narrowed: dict[str, str]) -> bool:
     return bool(said)
 
 
-def _take(items: dict[tuple[str, str], WatchedItem], wanted: list[WatchedItem]) -> bool:
+def _take(items: dict[_Key, WatchedItem], wanted: list[WatchedItem]) -> bool:
     """Add what can be watched; whether the first of them, the value itself, could be."""
     taken = []
     for item in wanted:
@@ -127,8 +129,7 @@ def _take(items: dict[tuple[str, str], WatchedItem], wanted: list[WatchedItem]) 
         except ReadError:
             taken.append(False)
             continue
-        # A watch holds a value once; the first to name it decides its kind.
-        keys = [(one.match, one.value) for one in read]
+        keys = [(one.match, one.kind, one.value) for one in read]
         if not any(key in items for key in keys):
             items[keys[0]] = item
         taken.append(True)

@@ -15,7 +15,7 @@ from tasks.assess import wording as say
 from tasks.assess.connected import FEW, is_name
 from tasks.assess.targeting import Targeting
 from tasks.enrich.records import Case, Certificates, CertificateSeen, Claim, Known, Network, Registered
-from tasks.watch.review import Evidence, Explanation
+from tasks.watch.review import Evidence, Explanation, merged
 
 _SOON: Final = timedelta(days=30)
 _MOST_NEXT: Final = 40
@@ -31,7 +31,7 @@ def findings(found: Sequence[Explanation], total: int) -> Iterator[str]:
         kind = "**Lapse**" if one.lapse else "Finding"
         what = f"{one.rule}, severity {one.severity}, {one.status}"
         yield f"- {kind} {one.finding_id} ({what}): {say.prose_long(one.title)}"
-        for evidence in (*one.new, *one.known):
+        for evidence in merged((*one.new, *one.known)):
             yield f"    - {_evidence(evidence)}"
         for annotation in one.annotations:
             taken = annotation.get("takes") or "nothing"

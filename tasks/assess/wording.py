@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Final
 
-from intel.entities import PERSONAL, masked
+from intel.entities import masked
 from intel.facts import TLP
 from tasks.enrich.records import Claim, Count, Thing
 
@@ -53,7 +53,7 @@ def plain(thing: Thing) -> str:
     """An entity or literal as text, masked where it may name a person."""
     if not thing.personal:
         return clean(thing.value)
-    return masked(thing.kind, thing.value) if thing.kind in PERSONAL else f"{thing.value[:1]}***"
+    return masked(thing.kind, thing.value, personal=True)
 
 
 def command(*words: str) -> str:

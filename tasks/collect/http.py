@@ -316,9 +316,9 @@ def _read(response: httpx.Response, url: httpx.URL, limits: HttpLimits) -> tuple
     if declared.isdigit() and (len(declared) > 18 or int(declared) > limits.max_bytes):
         raise too_much
     coding = response.headers.get("content-encoding", "").strip().lower()
-    decoder = Inflater(_CODINGS.get(coding, coding), max_bytes=limits.max_bytes, max_expansion=limits.max_expansion)
     body, wire = bytearray(), 0
     try:
+        decoder = Inflater(_CODINGS.get(coding, coding), max_bytes=limits.max_bytes, max_expansion=limits.max_expansion)
         for piece in response.iter_raw():
             wire += len(piece)
             if wire > limits.max_bytes:

@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -30,6 +30,7 @@ from tasks.collect.files import list_files, read_file
 from tasks.collect.http import HttpLimits, fetch, open_client
 from tasks.collect.media import parse_http_date
 from tasks.collect.network import NetworkPolicy
+from tasks.collect.retry import RetryPolicy
 from tasks.collect.taxii_client import TaxiiHttp
 from tasks.records import Collected, Run
 
@@ -67,7 +68,12 @@ def collect_slice(engine: Engine, source: Source, run: Run) -> Collected:
     with engine.connect() as connection:
         known = runs.last_documents(connection, run.source_id)
         cursor = runs.read_cursor(connection, f"source:{source.name}") or {}
-    found = _TRANSPORTS[source.transport](source, known, cursor)
+        used = runs.used(connection, run.run_id)
+    found = (
+        _taxii(source, cursor, used)
+        if source.transport == "taxii"
+        else _TRANSPORTS[source.transport](source, known, cursor)
+    )
     received = found.received
     if not source.snapshot:
         received = _unknown(engine, run, received)
@@ -95,11 +101,20 @@ def policy() -> NetworkPolicy:
 @contextmanager
 def http_client(source: Source) -> Iterator[tuple[httpx.Client, HttpLimits]]:
     """A client that keeps to the address policy, and the limits of `source`."""
-    limits = HttpLimits(
-        max_bytes=source.limits.bytes, max_seconds=source.limits.seconds, max_expansion=source.limits.expansion
-    )
+    limits = _http_limits(source)
     with open_client(policy(), user_agent=_USER_AGENT, limits=limits) as client:
         yield client, limits
+
+
+def _http_limits(source: Source) -> HttpLimits:
+    return HttpLimits(
+        max_bytes=source.limits.bytes, max_seconds=source.limits.seconds, max_expansion=source.limits.expansion
+    )
+
+
+def patience(source: Source) -> RetryPolicy:
+    """How often and how long a source is waited for."""
+    return RetryPolicy(retries=source.limits.retries, max_retry_after=source.limits.wait)
 
 
 def credentials(source: Source) -> Credentials | None:
@@ -154,6 +169,7 @@ def _http(source: Source, known: dict[str, Any], _cursor: dict[str, Any]) -> Sli
             etag=last.etag if last else None,
             last_modified=last.last_modified if last else None,
             headers=key.headers() if key else None,
+            retry=patience(source),
         )
     if fetched.outcome == "unchanged" or (last and hashlib.sha256(fetched.body).digest() == last.sha256):
         return Slice()
@@ -204,7 +220,8 @@ def _misp(source: Source, _known: dict[str, Any], cursor: dict[str, Any]) -> Sli
     with http_client(source) as (client, limits):
         if source.location.startswith(("http://", "https://")):
             key = credentials(source)
-            get = misp.from_url(client, source.location, limits=limits, headers=key.headers() if key else None)
+            headers = key.headers() if key else None
+            get = misp.from_url(client, source.location, limits=limits, headers=headers, retry=patience(source))
         else:
             get = misp.from_folder(folder(source), max_bytes=source.limits.bytes)
         events = misp.events(get, seen, problem=lambda name, error: problems.append(f"{name}: {error}"))
@@ -224,8 +241,9 @@ def _misp(source: Source, _known: dict[str, Any], cursor: dict[str, Any]) -> Sli
     )
 
 
-def _taxii(source: Source, _known: dict[str, Any], cursor: dict[str, Any]) -> Slice:
-    http = TaxiiHttp(policy=policy(), user_agent=_USER_AGENT)
+def _taxii(source: Source, cursor: dict[str, Any], used: runs.Used) -> Slice:
+    limits = replace(_http_limits(source), max_bytes=min(source.limits.bytes, MAX_SLICE_BYTES))
+    http = TaxiiHttp(policy=policy(), user_agent=_USER_AGENT, limits=limits, retry=patience(source))
     wanted = taxii.TaxiiSource(
         api_root=source.options.api_root or source.location,
         collection=source.options.collection,
@@ -233,6 +251,9 @@ def _taxii(source: Source, _known: dict[str, Any], cursor: dict[str, Any]) -> Sl
         max_pages=source.limits.pages,
         max_bytes=source.limits.bytes,
         max_seconds=source.limits.seconds,
+        pages_before=used.documents,
+        bytes_before=used.bytes,
+        seconds_before=used.seconds,
     )
     received: list[Received] = []
     size, more = 0, False
@@ -264,7 +285,7 @@ def _unknown(engine: Engine, run: Run, received: tuple[Received, ...]) -> tuple[
     return tuple(document for document, digest in zip(received, digests, strict=True) if digest not in loaded)
 
 
-_TRANSPORTS: Final = {"http": _http, "folder": _folder, "misp": _misp, "taxii": _taxii}
+_TRANSPORTS: Final = {"http": _http, "folder": _folder, "misp": _misp}
 
 
 def _store(engine: Engine, run: Run, received: tuple[Received, ...]) -> tuple[int, ...]:

@@ -48,7 +48,8 @@ class TaxiiSource:
     """One collection to read; `collection` is an id (UUID or not) or an alias, `match` the filters (section 3.4).
 
     `overlap_seconds` is how far behind its cursor a new poll starts, for servers whose objects become visible late or
-    that drop ties. The caps hold for one run: pages, bytes of all bodies, seconds.
+    that drop ties. The caps hold for one run: pages, bytes of all bodies, seconds; the `_before` fields say how much of
+    them earlier slices of the run have used up.
     """
 
     api_root: str
@@ -60,6 +61,9 @@ class TaxiiSource:
     max_pages: int = 10_000
     max_bytes: int = 4 << 30
     max_seconds: float = 3600.0
+    pages_before: int = 0
+    bytes_before: int = 0
+    seconds_before: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -253,7 +257,7 @@ def pages(source: TaxiiSource, cursor: Mapping[str, str], *, http: TaxiiHttp) ->
     the last committed cursor. Raises also what `fetch` raises, and ReadError for an envelope that cannot be read.
     """
     poll, ask, fresh = _start(source, cursor)
-    until = time.monotonic() + source.max_seconds
+    until = time.monotonic() + source.max_seconds - source.seconds_before
     total = 0
     with TaxiiConnection(http, source.credentials) as connection:
         reader = _Reader(source, http, connection)
@@ -278,8 +282,8 @@ def pages(source: TaxiiSource, cursor: Mapping[str, str], *, http: TaxiiHttp) ->
 
 
 def _over(source: TaxiiSource, number: int, total: int, *, late: bool) -> str | None:
-    if number >= source.max_pages:
+    if source.pages_before + number >= source.max_pages:
         return f"there are more than {source.max_pages} pages"
-    if total >= source.max_bytes:
+    if source.bytes_before + total >= source.max_bytes:
         return f"there are more than {source.max_bytes} bytes"
     return f"it took longer than {source.max_seconds:g} s" if late else None

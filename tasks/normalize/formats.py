@@ -11,7 +11,7 @@ from typing import Final
 from intel.config.sources import Format, Source
 from intel.errors import ReadError
 from intel.facts import Fact, RawDocument, Reject
-from tasks.normalize import csv, galaxy, json, list, maltrail, misp, stix  # noqa: A004  the module of the format `list`
+from tasks.normalize import csv, ct_facts, galaxy, json, list, maltrail, misp, stix  # noqa: A004  the module of the format `list`
 
 Reader = Callable[[RawDocument, Source], Iterator[Fact | Reject]]
 
@@ -23,8 +23,9 @@ READERS: Final[Mapping[Format, Reader]] = {
     Format.STIX: stix.read,
     Format.MALTRAIL: maltrail.read,
     Format.GALAXY: galaxy.read,
+    Format.CT: ct_facts.read,
 }
-"""CT has none: a log is a stream of its own, neither document nor facts."""
+"""Of a log, the documents are what was kept of it: the entries that touched a watch."""
 
 
 def read_document(document: RawDocument, source: Source) -> Iterator[Fact | Reject]:

@@ -14,11 +14,11 @@ from typing import Final, Generic, TypeVar
 import msgspec
 
 from intel.config.sources import Mapping, Source, Statement, Term
-from intel.entities import PERSONAL, Entity, Kind, entity, guess
+from intel.entities import PERSONAL, Entity, Kind, entity, guess, literal
 from intel.errors import ConfigError, ReadError
 from intel.facts import TLP, Fact, Predicate, Reject
 from tasks.normalize.lines import excerpt
-from tasks.normalize.times import event_time
+from tasks.normalize.times import canonical_time, event_time
 
 Record = TypeVar("Record")
 Column = str | int
@@ -143,7 +143,7 @@ def _tlp(text: str) -> int | None:
         return None
     try:
         return int(TLP.parse(text))
-    except (KeyError, ValueError) as error:
+    except ValueError as error:
         raise ReadError("couldn't read a TLP label: none of TLP 2.0") from error
 
 
@@ -249,6 +249,8 @@ def _each(texts: Sequence[str], make: Callable[[str], Entity]) -> Values:
 
 
 def _maker(kind: str) -> Callable[[str], Entity]:
+    if kind == Kind.TIME:
+        return lambda text: literal(Kind.TIME, canonical_time(text))
     return guess if kind == "auto" else partial(entity, kind)
 
 

@@ -121,7 +121,7 @@ def _tlp(tags: Iterable[str]) -> int | None:
             continue
         try:
             limits.append(int(TLP.parse(tag)))
-        except (KeyError, ValueError):
+        except ValueError:
             limits.append(int(TLP.RED))
     return max(limits, default=None)
 

@@ -111,7 +111,7 @@ def read_marking(item: Object) -> int | None:
         return None
     try:
         return TLP.parse(word)
-    except (KeyError, ValueError):
+    except ValueError:
         return None
 
 

@@ -167,7 +167,10 @@ def _own_id(context: Context, item: Object) -> str:
 
 
 def read_actor(context: Context, item: Object, *, kind: str) -> Records:
-    """An actor or campaign: called by this source's id, with its names as aliases. A lone person's is people's data."""
+    """An actor, campaign or tracked infrastructure: called by this source's id, with its names as aliases.
+
+    A lone person's is people's data.
+    """
     who = entity(kind, _own_id(context, item))
     context.keep(item, who)
     personal = item.get("resource_level") == "individual"
@@ -249,8 +252,7 @@ READERS: Final[Mapping[str, Callable[[Context, Object], Records]]] = {
     "intrusion-set": partial(read_actor, kind=Kind.ACTOR),
     "threat-actor": partial(read_actor, kind=Kind.ACTOR),
     "campaign": partial(read_actor, kind=Kind.CAMPAIGN),
-    # A tracked cluster of infrastructure is what others call a campaign or an activity cluster.
-    "infrastructure": partial(read_actor, kind=Kind.CAMPAIGN),
+    "infrastructure": partial(read_actor, kind=Kind.INFRASTRUCTURE),
     "malware": read_software,
     "tool": read_software,
     "identity": read_identity,

@@ -17,6 +17,7 @@ from intel.errors import ReadError
 _LONGEST: Final = 64
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NUMBER: Final = re.compile(r"(\d{1,16})(\.\d{1,9})?", re.ASCII)
+_DATE: Final = re.compile(r"\d{4}-?\d\d-?\d\d|\d{4}-?W\d\d(?:-?\d)?", re.ASCII)
 _ZONE_WORD: Final = re.compile(r" ?(?:UTC|GMT|Z|z)$")
 _RFC_5322: Final = re.compile(
     r"(?:[A-Za-z]{3,9},? {1,4})?\d{1,2}[ -][A-Za-z]{3}[ -]\d{2,4} {1,4}\d{1,2}:\d\d(?::\d\d)?"
@@ -38,6 +39,12 @@ def event_time(text: str) -> datetime:
         return _read(clean)
     except (ValueError, OverflowError, TypeError) as error:
         raise ReadError("couldn't read a time: neither ISO 8601, RFC 5322 nor a time since 1970") from error
+
+
+def canonical_time(text: str) -> str:
+    """A time as a value: ISO 8601, UTC, to the second; a date alone where `text` gives no more. Raises ReadError."""
+    moment = event_time(text)
+    return f"{moment:%Y-%m-%d}" if _DATE.fullmatch(text.strip()) else moment.isoformat(timespec="seconds")
 
 
 def _read(clean: str) -> datetime:

@@ -34,7 +34,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 
 def decide(finding: FindingRecord, entry: CollectionEntry) -> Decision:
     """Whether `finding` goes into the collection of `entry`; the first reason against it counts."""
-    tlp = strictest(finding.evidence)
+    tlp = max(strictest(finding.evidence), TLP(finding.incident_tlp))
     return Decision(tlp=tlp, reason=_reason(finding, entry, tlp))
 
 

@@ -2,7 +2,8 @@
 
 Pure. A draft whose content stands already gives nothing. A version's `modified` is later than the one before it, also
 where the clock is not (STIX 2.1, section 3.6). SCOs have no versions; one that stands is replaced only by the same one
-under a laxer TLP, so that the order in which findings come does not matter.
+under a laxer TLP, so that the order in which findings come does not matter; or under a stricter one, once no finding
+stands that had allowed the laxer. What was taken back from readers (`HIDDEN`) and is needed again comes once more.
 """
 
 from __future__ import annotations
@@ -15,12 +16,17 @@ from uuid import UUID
 
 import msgspec
 
-from db.publishing_records import MILLISECOND, Standing, Version, floor
+from db.publishing_records import HIDDEN, MILLISECOND, Standing, Version, floor
 from intel.facts import TLP
+from tasks.publish.markings import TLP_MARKINGS
 
 _TIMES: Final = frozenset({"created", "modified"})
 _ORDER: Final = ("marking-definition", "identity", "extension-definition", "intrusion-set", "infrastructure")
 _LAST: Final = ("indicator", "note", "relationship")
+_SAME_FOR_ALL: Final = frozenset({"marking-definition", "identity", "extension-definition"})
+# What an object keeps when it is revoked; what the schemas want besides says nothing (no name is in .invalid, RFC 6761).
+_KEPT: Final = ("type", "spec_version", "id", "created_by_ref", "created", "modified", "object_marking_refs")
+_NOTHING: Final = "[domain-name:value = 'revoked.invalid']"
 
 
 class Draft(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,11 +72,55 @@ def next_versions(drafts: Iterable[Draft], standing: Mapping[str, Standing], now
     return [version for version in versions if version is not None]
 
 
+def shared(drafts: Iterable[Draft]) -> dict[str, int]:
+    """The drafts that say something, but belong to no finding alone, by id with their TLP: SCOs, watches, actors."""
+    return {
+        draft.stix_id: int(draft.tlp)
+        for draft in drafts
+        if draft.finding_id is None and draft.type not in _SAME_FOR_ALL
+    }
+
+
+def laxest(before: Mapping[str, int], after: Mapping[str, int], elsewhere: Mapping[str, int]) -> dict[str, int]:
+    """The TLP that is left of what lost the laxest one it had: `HIDDEN` where no finding needs it any more."""
+    return {
+        stix_id: min(after.get(stix_id, HIDDEN), elsewhere.get(stix_id, HIDDEN))
+        for stix_id, tlp in before.items()
+        if tlp < after.get(stix_id, HIDDEN)
+    }
+
+
+def remark(held: Standing, tlp: TLP) -> Version:
+    """An SCO that stands, once more, under another TLP."""
+    return _version(held.properties() | {"object_marking_refs": [TLP_MARKINGS[tlp]]}, tlp, None, None)
+
+
 def revocation(held: Standing, *, changed_at: datetime, now: datetime, finding_id: int | None) -> Version:
-    """The version that revokes `held`, marked as what its readers know already."""
-    properties = held.properties()
-    properties["revoked"] = True
-    return _version(properties, TLP(held.tlp), _later(held.version, floor(changed_at), now), finding_id)
+    """The version that revokes `held`: marked as it was, but without anything that it said.
+
+    Who holds the object finds it by its id. Who comes later learns nothing; above all not the id of an SCO, which is a
+    digest of its value that can be tried out. So every reader may have it, and gets it also under a lower ceiling.
+    """
+    was = held.properties()
+    properties = {name: was[name] for name in _KEPT if name in was} | {"revoked": True}
+    if held.type == "indicator":
+        properties |= {
+            "pattern": _NOTHING,
+            "pattern_type": "stix",
+            "pattern_version": "2.1",
+            "valid_from": was["created"],
+        }
+    elif held.type == "note":
+        properties |= {"content": "Revoked.", "object_refs": was["object_refs"]}
+    elif was["relationship_type"] == "consists-of":
+        properties |= {
+            "relationship_type": "related-to",
+            "source_ref": was["source_ref"],
+            "target_ref": was["created_by_ref"],
+        }
+    else:
+        properties |= {name: was[name] for name in ("relationship_type", "source_ref", "target_ref")}
+    return _version(properties, TLP.CLEAR, _later(held.version, floor(changed_at), now), finding_id)
 
 
 def _rank(stix_type: str) -> int:
@@ -84,7 +134,7 @@ def _next(draft: Draft, held: Standing | None, now: datetime) -> Version | None:
     own_time = _time(properties.get("modified", properties.get("created")))
     if held is None:
         return _version(properties, draft.tlp, own_time, draft.finding_id)
-    if held.content == content_digest(properties):
+    if held.content == content_digest(properties) and held.tlp != HIDDEN:
         return None
     if own_time is None:
         return None if held.tlp <= draft.tlp else _version(properties, draft.tlp, None, draft.finding_id)

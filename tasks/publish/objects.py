@@ -23,7 +23,7 @@ from stix2.v21 import ExtensionDefinition, Identity, Indicator, Infrastructure, 
 from db.publishing_records import FindingRecord, floor
 from intel.errors import PublishError
 from intel.facts import TLP
-from tasks.publish.decide import names_people
+from tasks.publish.decide import holds_email, names_people
 from tasks.publish.drafts import Draft
 from tasks.publish.identifiers import (
     CONSISTS_OF,
@@ -38,7 +38,7 @@ from tasks.publish.identifiers import (
 )
 from tasks.publish.markings import TLP_MARKINGS, tlp_marking
 from tasks.publish.observables import Observable, observable
-from tasks.publish.reasons import reasons
+from tasks.publish.reasons import plain, reasons
 
 # Our identity, our extension and an actor have no time of their own in the warehouse; this stands for it.
 _EPOCH: Final = datetime(2026, 1, 1, tzinfo=UTC)
@@ -69,9 +69,9 @@ def build(
 ) -> tuple[Draft, ...]:
     """The objects of `finding` for a collection that holds up to `ceiling`.
 
-    `slots` has the ids of the finding's own objects, by their role (`identifiers.OWN`). The watch, the actor and the
-    relationships to them are left out where the collection may not hold what we say of watches. Raises PublishError
-    where STIX has no form for the subject.
+    `slots` has the ids of the finding's own objects, by their role (`identifiers.OWN`). The watch, the actor, the
+    relationships to them and the title, which names what is watched, are left out where the collection may not hold
+    what we say of watches. Raises PublishError where STIX has no form for the subject.
     """
     seen = observable(finding.subject_kind, finding.subject, extension_id(publisher.identity))
     if seen is None:
@@ -103,13 +103,14 @@ def _objects(
     drafts.append(_identity(publisher))
     if seen.extension is not None:
         drafts.append(_extension(publisher))
-    watch = (finding.watch_key, finding.watch_name, finding.watch_created_at)
     if with_watch:
-        drafts += _watch(publisher, *watch, finding.actor)
+        called = None if finding.actor is None else (finding.actor, _actor_name(finding, publisher))
+        drafts += _watch(publisher, finding.watch_key, finding.watch_name, finding.watch_created_at, called)
     subject = _subject(seen, tlp)
     drafts += [] if subject is None else [subject]
-    drafts.append(_indicator(finding, tlp, publisher, slots[INDICATOR], seen))
-    drafts.append(_note(finding, tlp, publisher, slots))
+    shown = finding if with_watch else _without_watch(finding)
+    drafts.append(_indicator(shown, tlp, publisher, slots[INDICATOR], seen))
+    drafts.append(_note(shown, tlp, publisher, slots))
     if with_watch:
         infrastructure = infrastructure_id(publisher.identity, finding.watch_key)
         tie = (slots[INDICATOR].stix_id, "indicates", infrastructure)
@@ -139,9 +140,19 @@ def _began(finding: FindingRecord) -> datetime:
     return floor(finding.event_time or finding.found_at)
 
 
+def _plain_title(finding: FindingRecord) -> str:
+    return f"{finding.rule}: {finding.subject}"
+
+
+def _without_watch(finding: FindingRecord) -> FindingRecord:
+    """The finding without what tells what is watched: its title, its actor, and the facts about what it matches."""
+    new = tuple(fact for fact in finding.evidence if fact.role != "known")
+    return msgspec.structs.replace(finding, title=_plain_title(finding), actor=None, evidence=new)
+
+
 def published_title(finding: FindingRecord) -> str:
     """The finding's title, or a plain one where the title may name a person."""
-    title = f"{finding.rule}: {finding.subject}" if names_people(finding) else finding.title
+    title = _plain_title(finding) if names_people(finding) else finding.title
     return title if len(title) <= _MAX_NAME else title[: _MAX_NAME - 1] + "\N{HORIZONTAL ELLIPSIS}"
 
 
@@ -186,9 +197,17 @@ def _extension(publisher: Publisher) -> Draft:
     )
 
 
+def _actor_name(finding: FindingRecord, publisher: Publisher) -> str:
+    """What sources call the actor; empty where partners may not have that, or it may name a person."""
+    name = plain(finding.actor_name or "")[:_MAX_NAME]
+    return "" if finding.actor_name_tlp > publisher.watches_tlp or holds_email(name) else name
+
+
 @lru_cache(maxsize=1024)
-def _watch(publisher: Publisher, key: str, name: str, created_at: datetime, actor: str | None) -> tuple[Draft, ...]:
-    """The watch as infrastructure, and the actor that it is about."""
+def _watch(
+    publisher: Publisher, key: str, name: str, created_at: datetime, called: tuple[str, str] | None
+) -> tuple[Draft, ...]:
+    """The watch as infrastructure, and the actor that it is about: its id, and its name where that is known."""
     common = _common(publisher.watches_tlp, publisher)
     created = floor(created_at)
     infrastructure = Infrastructure(
@@ -200,17 +219,19 @@ def _watch(publisher: Publisher, key: str, name: str, created_at: datetime, acto
         description="Infrastructure that we watch; what it consists of was found by our rules.",
         **common,
     )
-    if actor is None:
+    if called is None:
         return (Draft.of(infrastructure, publisher.watches_tlp),)
+    actor, actor_name = called
     authority, _, name_there = actor.partition(":")
+    own_name = name_there or actor
     intrusion_set = IntrusionSet(
         id=actor_id(publisher.identity, actor),
         created=_EPOCH,
         modified=_EPOCH,
-        name=name_there or actor,
-        description=f"The actor that {authority} calls so. That there is one, and what belongs to it, is a claim of"
-        f" {authority}'s; we neither merge it with other names nor confirm it.",
-        external_references=[{"source_name": authority, "external_id": name_there or actor}],
+        name=actor_name or own_name,
+        description=f"The actor that {authority} calls {own_name}. That there is one, and what belongs to it, is a"
+        f" claim of {authority}'s; we neither merge it with other names nor confirm it.",
+        external_references=[{"source_name": authority, "external_id": own_name}],
         **common,
     )
     uses = Relationship(

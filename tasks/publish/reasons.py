@@ -31,17 +31,17 @@ def reasons(finding: FindingRecord, title: str) -> str:
 
 
 def _line(fact: Evidence) -> str:
-    said = f"- {_plain(fact.source_title)} ({fact.source}) states {fact.predicate}"
+    said = f"- {plain(fact.source_title)} ({fact.source}) states {fact.predicate}"
     when = f", first on {_time(fact.since)}" if fact.since is not None else ""
     known = ", known before" if fact.role == "known" else ""
     shown = bool(fact.reference) and not fact.personal and not holds_email(fact.reference)
-    return said + when + known + (f"; reference {_plain(fact.reference)}" if shown else "")
+    return said + when + known + (f"; reference {plain(fact.reference)}" if shown else "")
 
 
 def _time(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """One line of at most 300 characters: what sources write must not look like a line of ours."""
     return " ".join("".join(mark if mark.isprintable() else " " for mark in text[:_MAX_TEXT]).split())

@@ -9,6 +9,7 @@ from typing import Final
 
 from sqlalchemy import Engine
 
+from db.watching_forms import DEPTH, FORMS, JOIN_FORMS, ONE_CERTIFICATE, SAME_CERTIFICATE
 from db.watching_match import CERTIFICATE_NAMES, SAME_KEY
 from intel.facts import Predicate
 from tasks.watch.monitor import Monitor, Monitored, watch
@@ -16,9 +17,23 @@ from tasks.watch.monitor import Monitor, Monitored, watch
 CERTIFICATES: Final = Monitor(
     name="certificates",
     mark="certificates",
-    predicates=(Predicate.NAMES, Predicate.HAS_KEY, Predicate.PRESENTS, Predicate.ATTRIBUTED_TO),
-    # The keys first: the names of every certificate with them are needed after that.
-    widen=(SAME_KEY, CERTIFICATE_NAMES),
+    predicates=(
+        Predicate.NAMES,
+        Predicate.HAS_KEY,
+        Predicate.SAME_AS,
+        Predicate.PRESENTS,
+        Predicate.ATTRIBUTED_TO,
+    ),
+    # The keys before the names: those of every certificate with them are needed. The other forms before both.
+    widen=(
+        *(SAME_CERTIFICATE,) * DEPTH,
+        SAME_KEY,
+        *(SAME_CERTIFICATE,) * DEPTH,
+        CERTIFICATE_NAMES,
+        FORMS,
+        *(JOIN_FORMS,) * DEPTH,
+        ONE_CERTIFICATE,
+    ),
 )
 
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from intel.entities import PERSONAL, Entity, Kind
+from intel.entities import Entity, masked
 from tasks.watch.rules import BY_NAME
 from tasks.watch.warninglists import annotate
 
@@ -47,20 +47,20 @@ def describe(rule: str, *, subject: Entity | None, other: Entity | None, item: t
         if touched is not None
         for annotation in annotate(touched)
     ]
-    title = entry.title.format(
-        subject=_shown(subject), other=_shown(other), item=_MATCHES[match].format(masked(kind, value))
+    # What is watched may be what was found: it doesn't stand on itself.
+    itself = subject is not None and match != "entity" and subject.value == value
+    title = (entry.title_of_itself if itself and entry.title_of_itself else entry.title).format(
+        subject=_named(subject), other=_named(other), item=_MATCHES[match].format(shown(kind, value))
     )
     taken = max((annotation["takes"] for annotation in said), default=0)
     return Description(title=title, lapse=entry.lapse, severity=max(0, entry.severity - taken), annotations=tuple(said))
 
 
-def masked(kind: str, value: str) -> str:
-    """The value as titles and reports show it: people's data to its first letter, an e-mail's domain kept."""
-    if kind not in PERSONAL:
-        return value if len(value) <= _LONGEST else value[: _LONGEST - 1] + "…"
-    local, at, domain = value.rpartition("@")
-    return f"{local[:1]}***@{domain}" if kind == Kind.EMAIL and at else f"{value[:1]}***"
+def shown(kind: str, value: str, *, personal: bool = False) -> str:
+    """The value as titles and explanations show it: people's data masked, at most 120 characters."""
+    said = masked(kind, value, personal=personal)
+    return said if len(said) <= _LONGEST else said[: _LONGEST - 1] + "…"
 
 
-def _shown(item: Entity | None) -> str:
-    return "something watched" if item is None else masked(item.kind, item.value)
+def _named(item: Entity | None) -> str:
+    return "something watched" if item is None else shown(item.kind, item.value)

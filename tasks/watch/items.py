@@ -26,7 +26,6 @@ __all__ = ["Changed", "add_watch", "list_watches", "read_items", "remove_watch",
 
 _KINDS: Final = frozenset(str(kind) for kind in Kind)
 _FIELDS: Final = ("entity", "domain", "network", "certificate", "key")
-_LONGEST: Final = 2_000  # bytes; an index entry holds 2,704
 
 
 class Changed(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,7 +119,7 @@ def _definition(*, name: str, items: tuple[WatchedItem, ...], rules: tuple[str, 
         )
     if rest.get("follow_actor") and not rest.get("actor"):
         raise ConfigError(f"couldn't use watch {name}: it follows an actor and names none; nothing is changed")
-    found: dict[tuple[str, str], Item] = {}
+    found: dict[tuple[str, str, str], Item] = {}
     for number, wanted in enumerate(items, 1):
         try:
             for item in read_items(wanted):
@@ -130,13 +129,12 @@ def _definition(*, name: str, items: tuple[WatchedItem, ...], rules: tuple[str, 
     return msgspec.convert({"name": name, "rules": rules, "items": tuple(found.values()), **rest}, Definition)
 
 
-def _add(found: dict[tuple[str, str], Item], item: Item) -> None:
-    other = found.setdefault((item.match, item.value), item)
-    if other.kind != item.kind:
-        raise ReadError("another item has the same value as another kind; it needs a watch of its own")
+def _add(found: dict[tuple[str, str, str], Item], item: Item) -> None:
+    key = (item.match, item.kind, item.value)
+    other = found.setdefault(key, item)
     # Known longest, or without a day, looks for more.
     if other.since is not None and (item.since is None or item.since < other.since):
-        found[item.match, item.value] = item
+        found[key] = item
 
 
 def _entity(field: str, value: str) -> Entity:
@@ -147,8 +145,6 @@ def _entity(field: str, value: str) -> Entity:
 
 
 def _exact(found: Entity, since: datetime | None) -> Item:
-    if len(found.value.encode("utf-8", "replace")) > _LONGEST:
-        raise ReadError(f"couldn't watch a value of more than {_LONGEST} bytes")
     # A host is a domain and a name server at once; what watches one matches both.
     kind = str(Kind.DOMAIN) if found.kind == Kind.NAME_SERVER else str(found.kind)
     return Item(match="entity", kind=kind, value=found.value, since=since)

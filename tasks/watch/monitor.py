@@ -27,6 +27,7 @@ from sqlalchemy import Connection, Engine, text
 from db import runs, watching_match, watching_store
 from db.rows import driver
 from db.watching import lock_items
+from db.watching_forms import WITHDRAW_FORMS
 from db.watching_rules import MENTIONS, WITHDRAW_WATCHED
 from intel.entities import Entity
 from intel.names import default_suffixes
@@ -39,7 +40,7 @@ CHUNK: Final = 5_000
 """Items of one backward sweep's transaction."""
 
 PENDING: Final = """
-SELECT b.id, b.run_id FROM batch b
+SELECT b.id FROM batch b
 WHERE NOT EXISTS (SELECT FROM judgement j WHERE j.batch_id = b.id AND j.monitor = :monitor) ORDER BY b.id
 """
 _UNFOLLOWED: Final = """
@@ -86,8 +87,8 @@ def watch(engine: Engine, monitor: Monitor, *, chunk: int = CHUNK) -> Monitored:
             _follow_new(engine)
             with engine.connect() as connection:
                 due = connection.execute(text(PENDING), {"monitor": monitor.name}).all()
-            for batch_id, run_id in due:
-                findings += _in_transaction(engine, partial(_judge, monitor=monitor, batch_id=batch_id, run_id=run_id))
+            for (batch_id,) in due:
+                findings += _in_transaction(engine, partial(_judge, monitor=monitor, batch_id=batch_id))
             batches += len(due)
             swept = 0
             while True:
@@ -128,9 +129,9 @@ def _follow_new(engine: Engine) -> None:
             runs.write_cursor(connection, f"follow:{watch_id}", {"followed": True}, None)
 
 
-def _judge(connection: Connection, *, monitor: Monitor, batch_id: int, run_id: int) -> int:
+def _judge(connection: Connection, *, monitor: Monitor, batch_id: int) -> int:
     prepare(connection)
-    known = {"batch_id": batch_id, "run_id": run_id, "predicates": list(monitor.predicates)}
+    known = {"batch_id": batch_id, "predicates": list(monitor.predicates)}
     connection.execute(text(watching_match.BATCH_FACTS), {name: known[name] for name in ("batch_id", "predicates")})
     restated = connection.execute(text(watching_match.RESTATED_FACTS), known).rowcount
     connection.exec_driver_sql("ANALYZE watch_candidate")
@@ -175,10 +176,10 @@ def _scope_chunk(connection: Connection) -> None:
 
 def _evaluate(connection: Connection, monitor: Monitor) -> int:
     """Evaluate the rules over the candidates and store what they find. Returns how many findings are new."""
-    for statement in monitor.widen:
-        connection.exec_driver_sql("ANALYZE watch_candidate")
-        connection.execute(text(statement))
     connection.exec_driver_sql("ANALYZE watch_candidate")
+    for statement in monitor.widen:
+        if connection.execute(text(statement)).rowcount:
+            connection.exec_driver_sql("ANALYZE watch_candidate")
     connection.execute(text(watching_match.ENTITIES))
     connection.exec_driver_sql("ANALYZE watch_entity")
     if not connection.execute(text(watching_match.HITS)).rowcount:
@@ -189,6 +190,7 @@ def _evaluate(connection: Connection, monitor: Monitor) -> int:
     matched = sum(connection.execute(text(rule.statement)).rowcount for rule in of_monitor(monitor.name))
     if monitor.name == "certificates":
         connection.execute(text(WITHDRAW_WATCHED))
+        connection.execute(text(WITHDRAW_FORMS))
     if not matched:
         return 0
     connection.exec_driver_sql("ANALYZE watch_match")

@@ -6,7 +6,7 @@ fact's source, reference, place, times and TLP. People's data is masked.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final, Literal
 
@@ -14,18 +14,18 @@ import msgspec
 from sqlalchemy import Connection, func, select, text, update
 from sqlalchemy.orm import aliased
 
-from db.models import Entity, Finding, Watch, WatchItem
+from db.models import Entity, Finding, Incident, Watch, WatchItem
 from intel.errors import WarehouseError
 from intel.facts import TLP
-from tasks.watch.describe import masked
+from tasks.watch.describe import shown
 
 Status = Literal["open", "acknowledged", "confirmed", "dismissed"]
 
 # Uses pk_finding_fact, pk_fact and pk_fact_history.
 _EVIDENCE: Final = """
-SELECT ff.role, f.id AS fact_id, s.kind AS subject_kind, s.value AS subject, f.predicate, o.kind AS object_kind,
-    o.value AS object, src.name AS source, src.reliability, f.reference, f.tlp, f.confidence, d.location, f.locator,
-    f.personal, h.first_seen, h.last_seen, h.recorded_at
+SELECT ff.role, f.id AS fact_id, f.subject_id, f.object_id, s.kind AS subject_kind, s.value AS subject, f.predicate,
+    o.kind AS object_kind, o.value AS object, src.name AS source, src.reliability, f.reference, f.tlp, f.confidence,
+    d.location, f.locator, f.personal, h.first_seen, h.last_seen, h.recorded_at
 FROM finding_fact ff
 JOIN fact f ON f.id = ff.fact_id
 JOIN entity s ON s.id = f.subject_id
@@ -72,13 +72,15 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     first_seen: datetime | None
     last_seen: datetime | None
     recorded_at: datetime | None
+    subject_id: int = 0
+    object_id: int | None = None
 
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     """The chain of a finding: what is watched, by which rule, what is new and what it meets.
 
-    `item` is the watched item as it stands now, empty once it is no longer watched. `tlp` is the facts'
-    strictest.
+    `item` is the watched item as it stands now, empty once it is no longer watched. `tlp` is the strictest of the
+    facts' and, where the watch is an incident's, the incident's.
     """
 
     finding_id: int
@@ -99,6 +101,33 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     tlp: str
     new: tuple[Evidence, ...]
     known: tuple[Evidence, ...]
+
+
+def merged(facts: Iterable[Evidence]) -> list[Evidence]:
+    """Evidence to be read by people: what the same source says with the same marking stands once.
+
+    A registration is stated by registry and registrar, each in an answer of its own. One that stands for several has
+    all their places in `location`, an empty `locator`, the id of the first, and the span of all.
+    """
+    alike: dict[tuple[object, ...], list[Evidence]] = {}
+    for fact in facts:
+        # Two people's names may be masked to the same.
+        what = (fact.role, fact.subject_id, fact.subject, fact.predicate, fact.object_id, fact.object)
+        who = (fact.source, fact.reliability, fact.reference, fact.tlp, fact.confidence)
+        alike.setdefault((*what, *who), []).append(fact)
+    return [same[0] if len(same) == 1 else _merge(same) for same in alike.values()]
+
+
+def _merge(same: Sequence[Evidence]) -> Evidence:
+    places = dict.fromkeys(f"{fact.location} {fact.locator}".strip() for fact in same)
+    return msgspec.structs.replace(
+        same[0],
+        location="; ".join(place for place in places if place),
+        locator="",
+        first_seen=min((fact.first_seen for fact in same if fact.first_seen is not None), default=None),
+        last_seen=max((fact.last_seen for fact in same if fact.last_seen is not None), default=None),
+        recorded_at=min((fact.recorded_at for fact in same if fact.recorded_at is not None), default=None),
+    )
 
 
 def set_status(connection: Connection, finding_id: int, status: Status, reason: str = "") -> None:
@@ -150,11 +179,13 @@ def explain(connection: Connection, finding_id: int) -> Explanation:
             WatchItem.kind.label("item_kind"),
             WatchItem.value.label("item_value"),
             WatchItem.since.label("since"),
+            Incident.tlp.label("incident_tlp"),
         )
         .join(Watch, Watch.id == Finding.watch_id)
         .join(Entity, Entity.id == Finding.subject_id)
         .outerjoin(actor, actor.id == Watch.actor_id)
         .outerjoin(WatchItem, WatchItem.id == Finding.item_id)
+        .outerjoin(Incident, Incident.id == Watch.incident_id)
         .where(Finding.id == finding_id)
     ).one_or_none()
     if row is None:
@@ -167,9 +198,9 @@ def explain(connection: Connection, finding_id: int) -> Explanation:
         watch=row.watch,
         actor=row.actor or "",
         rule=row.rule,
-        item="" if row.item_match is None else f"{row.item_match} {masked(row.item_kind, row.item_value)}",
+        item="" if row.item_match is None else f"{row.item_match} {shown(row.item_kind, row.item_value)}",
         since=row.since,
-        subject=masked(row.subject_kind, row.subject),
+        subject=shown(row.subject_kind, row.subject),
         lapse=row.lapse,
         severity=row.severity,
         annotations=tuple(row.annotations),
@@ -177,21 +208,18 @@ def explain(connection: Connection, finding_id: int) -> Explanation:
         status_reason=row.status_reason,
         event_time=row.event_time,
         found_at=row.found_at,
-        tlp=TLP(max((fact.tlp for fact in facts), default=TLP.RED)).label,
+        tlp=TLP(max((row.incident_tlp or 0, *(fact.tlp for fact in facts))) if facts else TLP.RED).label,
         new=tuple(one for one in said if one.role == "new"),
         known=tuple(one for one in said if one.role == "known"),
     )
 
 
 def _evidence(fact: Any) -> Evidence:
-    # A fact marked as personal may name the person in a field of a plain kind.
-    named = "" if fact.object is None else masked(fact.object_kind, fact.object)
-    if fact.personal and named == fact.object:
-        named = f"{named[:1]}***"
+    named = "" if fact.object is None else shown(fact.object_kind, fact.object, personal=fact.personal)
     return Evidence(
         role=fact.role,
         fact_id=fact.fact_id,
-        subject=masked(fact.subject_kind, fact.subject),
+        subject=shown(fact.subject_kind, fact.subject),
         predicate=fact.predicate,
         object=named,
         source=fact.source,
@@ -204,4 +232,6 @@ def _evidence(fact: Any) -> Evidence:
         first_seen=fact.first_seen,
         last_seen=fact.last_seen,
         recorded_at=fact.recorded_at,
+        subject_id=fact.subject_id,
+        object_id=fact.object_id,
     )

@@ -15,12 +15,16 @@ from db.watching_rules import STATEMENTS
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
-    """One rule. `lapse`: what it finds is a mistake of the actor's."""
+    """One rule. `lapse`: what it finds is a mistake of the actor's.
+
+    `title_of_itself` is for a subject that is the very thing watched, where that reads differently.
+    """
 
     name: str
     monitor: str
     severity: int
     title: str
+    title_of_itself: str = ""
     lapse: bool = False
 
     @property
@@ -31,8 +35,20 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
 
 RULES: Final = (
     Rule(name="exact", monitor="registrations", severity=70, title="{subject} was stated by another source or again"),
-    Rule(name="same-domain", monitor="registrations", severity=60, title="{subject} stands under {item}"),
-    Rule(name="same-address", monitor="registrations", severity=60, title="{subject} stands on {item}"),
+    Rule(
+        name="same-domain",
+        monitor="registrations",
+        severity=60,
+        title="{subject} stands under {item}",
+        title_of_itself="another source names {item}",
+    ),
+    Rule(
+        name="same-address",
+        monitor="registrations",
+        severity=60,
+        title="{subject} stands on {item}",
+        title_of_itself="another source names {item}",
+    ),
     Rule(name="new-resolution", monitor="registrations", severity=50, title="{subject} leads to {other}"),
     Rule(name="registered", monitor="registrations", severity=65, title="new registration: {subject}, {other}"),
     Rule(

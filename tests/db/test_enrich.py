@@ -24,7 +24,7 @@ INSERT INTO fact (key, source_id, subject_id, predicate, object_id, tlp, batch_i
 SELECT gen_random_uuid(), 1 + n % 20, 1 + n % 20000,
     (ARRAY['listed', 'resolves-to', 'names', 'has-key', 'part-of'])[1 + n % 5], 1 + (n * 7) % 20000, 0, 1
 FROM generate_series(1, 40000) n;
-INSERT INTO fact_history (fact_id, event_time, ended, run_id)
+INSERT INTO fact_history (fact_id, event_time, ended, batch_id)
 SELECT id, '2026-03-01', false, 1 FROM fact;
 INSERT INTO link (subject_id, predicate, object_id, seen, sources, facts)
 SELECT DISTINCT subject_id, predicate, object_id, '{}'::tstzmultirange, 1, 1 FROM fact;

@@ -8,7 +8,10 @@ from sqlalchemy import Connection, text
 
 from db import incidents
 from db.engine import open_engine
+from db.lookups import strictest_tlp
+from intel.entities import guess
 from intel.errors import WarehouseError
+from intel.facts import TLP
 
 GIVEN = ["hxxps://login[.]evil[.]example/x", "203.0.113.10", "not a thing at all", "actor:feed:Heron"]
 
@@ -94,3 +97,13 @@ def test_incidents_are_listed_newest_first(connection: Connection) -> None:
     second = incidents.create(connection, title="Two", indicators=["other.example"])
     assert [one.id for one in incidents.list_incidents(connection)] == [second, first]
     assert connection.execute(text("SELECT count(*) FROM incident")).scalar_one() == 2
+
+
+def test_how_far_an_incident_may_go_is_amber_until_somebody_says_otherwise(connection: Connection) -> None:
+    number = incidents.create(connection, title="One", indicators=["evil.example"])
+    assert incidents.read(connection, number).tlp == TLP.AMBER
+    incidents.create(connection, title="One", indicators=["evil.example"], tlp=TLP.RED)
+    incidents.create(connection, title="One", indicators=["evil.example"])
+    assert incidents.read(connection, number).tlp == TLP.RED
+    assert strictest_tlp(connection, [guess("evil.example"), guess("other.example")]) == TLP.RED
+    assert strictest_tlp(connection, [guess("other.example")]) == TLP.CLEAR

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,13 +12,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 
-from db import load, runs, staging
+from db import load, load_sql, runs, staging
 from db.engine import open_engine
 from db.migrate import drift, pending
 from db.rows import driver
 from intel.entities import entity, literal
 from intel.errors import BusyError, WarehouseError
 from intel.facts import TLP, Fact, RawDocument, Reject
+from tasks.load.load import load_batch
 
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -40,6 +42,7 @@ def ingest(
     source: str = "feed",
     at: datetime = DAY,
     snapshot: bool = False,
+    taken_over: bool = False,
     **more: Any,
 ) -> load.Loaded:
     with engine.begin() as connection:
@@ -79,8 +82,10 @@ def ingest(
         as_of=at,
         **more,
     )
-    with engine.begin() as connection:
-        return load.load(connection, batch)
+    if taken_over:
+        with engine.begin() as connection:
+            runs.begin(connection, source_id)
+    return load_batch(engine, batch)
 
 
 def rows(engine: Engine, sql: str, **values: Any) -> list[Any]:
@@ -194,6 +199,40 @@ def test_the_strictest_marking_stays(engine: Engine) -> None:
     assert rows(engine, "SELECT tlp FROM fact") == [(int(TLP.RED),)]
 
 
+@pytest.mark.parametrize("markings", [(TLP.CLEAR, TLP.RED), (TLP.RED, TLP.CLEAR)])
+def test_the_strictest_marking_of_one_document_counts(engine: Engine, markings: tuple[TLP, TLP]) -> None:
+    ingest(engine, [listed("a.example", tlp=int(marking)) for marking in markings])
+    assert rows(engine, "SELECT tlp FROM fact") == [(int(TLP.RED),)]
+
+
+def test_a_fact_said_to_be_personal_once_stays_so(engine: Engine) -> None:
+    ingest(engine, [listed("a.example", personal=False)])
+    ingest(engine, [listed("a.example", personal=True, event_time=DAY + timedelta(days=1))])
+    assert rows(engine, "SELECT personal FROM fact") == [(True,)]
+
+
+def test_a_snapshot_of_all_new_facts_ends_nothing(engine: Engine) -> None:
+    ingest(engine, [listed(f"a{number}.example") for number in range(10)], snapshot=True)
+    swapped = [listed(f"b{number}.example") for number in range(10)]
+    done = ingest(engine, swapped, snapshot=True, at=DAY + timedelta(days=1))
+    assert "10 of 10 facts that stood" in done.alarm
+    assert done.facts_ended == 0
+
+
+def test_loads_of_several_chunks_that_cross_are_both_loaded(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chunks name the same entities in opposite orders, so that one load is ended as a deadlock and goes again."""
+    monkeypatch.setattr(staging, "CHUNK", 20)
+    names = [f"n{number}.example" for number in range(400)]
+    with ThreadPoolExecutor(3) as pool:
+        orders = (names, names[::-1], names[200:] + names[:200])
+        done = [
+            pool.submit(ingest, engine, [listed(name) for name in order], source=f"s{number}")
+            for number, order in enumerate(orders)
+        ]
+        assert [one.result().facts_new for one in done] == [400, 400, 400]
+    assert rows(engine, "SELECT DISTINCT sources, facts FROM link") == [(3, 3)]
+
+
 def test_rejects_are_kept_with_place_and_reason(engine: Engine) -> None:
     ingest(engine, [Reject(locator="7", reason="no name", excerpt="a\tb\\\0" + "x" * 500), listed("a.example")])
     ((locator, reason, excerpt),) = rows(engine, "SELECT locator, reason, excerpt FROM reject")
@@ -202,9 +241,15 @@ def test_rejects_are_kept_with_place_and_reason(engine: Engine) -> None:
 
 
 def test_missing_staged_rows_are_refused(engine: Engine) -> None:
-    ingest(engine, [listed("a.example")])
+    ingest(engine, [listed("a.example")], last=False)
     with pytest.raises(WarehouseError, match="are there"), engine.begin() as connection:
         load.load(connection, load.Batch(source="feed", source_id=1, run_id=1, facts=1))
+
+
+def test_a_run_that_was_closed_by_another_process_writes_nothing(engine: Engine) -> None:
+    with pytest.raises(WarehouseError, match="another process has taken over"):
+        ingest(engine, [listed("a.example")], taken_over=True)
+    assert counts(engine)["fact"] == 0
 
 
 def test_a_source_is_collected_by_one_process_at_a_time(engine: Engine) -> None:
@@ -249,12 +294,74 @@ def test_any_split_into_runs_gives_the_same_links(
     assert rows(engine, view) == before
 
 
+Said = tuple[int, frozenset[int], int]
+_SNAPSHOTS = st.lists(
+    st.tuples(st.integers(0, 5), st.frozensets(st.integers(0, 3), max_size=4), st.integers(-2, 1)), max_size=8
+)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(_SNAPSHOTS)
+def test_snapshots_give_the_spans_of_a_plain_model(engine: Engine, snapshots: list[Said]) -> None:
+    """Any order of snapshots, with gaps, returns, older ones and facts that carry a time of their own."""
+    with engine.begin() as connection:
+        connection.execute(text("TRUNCATE fact, fact_history, link, entity, cursor CASCADE"))
+    for day, names, own in snapshots:
+        facts = [
+            listed(f"h{name}.example", event_time=DAY + timedelta(days=day + own) if name == 0 else None)
+            for name in sorted(names)
+        ]
+        ingest(engine, facts, snapshot=True, at=DAY + timedelta(days=day), max_shrink=1.0)
+    expected = model(snapshots)
+    assert {name: seen(engine, f"h{name}.example") for name in expected} == expected
+    assert counts(engine)["link"] == len(expected)
+
+
+def model(snapshots: list[Said]) -> dict[int, list[tuple[datetime, datetime | None]]]:
+    """The spans of each name, from plain lists: nothing of the project's."""
+    spans: dict[int, list[list[Any]]] = {}
+    ends: dict[int, datetime] = {}
+    last: datetime | None = None
+    for day, names, own in snapshots:
+        at = DAY + timedelta(days=day)
+        for name in names:
+            first = min(at, at + timedelta(days=own)) if name == 0 else at
+            if last is not None and at < last:
+                if name not in spans:
+                    spans[name] = [[first, at]]
+                    ends[name] = at
+            elif name not in spans:
+                spans[name] = [[first, None]]
+            elif spans[name][-1][1] is not None:
+                spans[name].append([max(at, ends[name] + timedelta(microseconds=1)), None])
+        if last is not None and at < last:
+            continue
+        for name, known in spans.items():
+            if known[-1][1] is None and name not in names:
+                known[-1][1] = max(known[-1][0], last)
+                ends[name] = at
+        last = at
+    return {name: joined(known) for name, known in spans.items()}
+
+
+def joined(spans: list[list[Any]]) -> list[tuple[datetime, datetime | None]]:
+    done: list[list[Any]] = []
+    for start, end in sorted(spans, key=lambda span: span[0]):
+        if done and (done[-1][1] is None or start <= done[-1][1]):
+            done[-1][1] = None if end is None or done[-1][1] is None else max(done[-1][1], end)
+        else:
+            done.append([start, end])
+    return [(start, end) for start, end in done]
+
+
 STATEMENTS = {
     "INSERT_ENTITIES": "uq_entity_digest",
     "RESOLVE_ENTITIES": "uq_entity_digest",
     "INSERT_FACTS": "uq_fact_key",
     "RESOLVE_FACTS": "uq_fact_key",
     "COUNT_STANDING": "ix_fact_standing",
+    "COUNT_MISSING": "ix_fact_standing",
+    "LOCK_LINKS": "pk_link",
     "MERGE_LINKS": "ix_fact_subject_id_predicate_object_id",
 }
 
@@ -268,7 +375,7 @@ def test_named_statements_use_their_index(engine: Engine, statement: str, index:
     with engine.begin() as connection:
         for table in ("entity", "fact", "fact_history", "link"):
             connection.exec_driver_sql(f"ANALYZE {table}")
-        connection.exec_driver_sql(load.TEMPORARY)
+        connection.exec_driver_sql(load_sql.TEMPORARY)
         connection.exec_driver_sql(
             "CREATE TABLE staging.e AS SELECT digest, kind, value, scope, address FROM entity LIMIT 50"
         )
@@ -281,8 +388,8 @@ def test_named_statements_use_their_index(engine: Engine, statement: str, index:
         connection.exec_driver_sql("INSERT INTO load_link SELECT subject_id, predicate, object_id FROM fact LIMIT 50")
         for table in ("staging.e", "staging.f", "load_link", "load_entity"):
             connection.exec_driver_sql(f"ANALYZE {table}")
-        sql = getattr(load, statement).format(entity="e", fact="f")
-        values = {"source_id": 2, "batch_id": 1, "snapshot": True}
+        sql = getattr(load_sql, statement).format(entity="e", fact="f").replace(":as_of", "CAST(:as_of AS timestamptz)")
+        values = {"source_id": 2, "batch_id": 1, "snapshot": True, "older": False, "as_of": DAY}
         used = {name: value for name, value in values.items() if f":{name}" in sql}
         plan = "\n".join(row[0] for row in connection.execute(text(f"EXPLAIN {sql}"), used))
         connection.rollback()

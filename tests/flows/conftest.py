@@ -1,14 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from lab.registration import Registry
-from lab.world import registry
-from tests import homes
-from tests.homes import Home
+from tests.homes import home, world
+
+__all__ = ["home", "prefect_server", "world"]
 
 
 @pytest.fixture(scope="session")
@@ -23,14 +21,3 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}),
     ):
         yield PREFECT_API_URL.value() or ""
-
-
-@pytest.fixture
-def world() -> Registry:
-    return registry()
-
-
-@pytest.fixture
-def home(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, world: Registry) -> Iterator[Home]:
-    with homes.home(database_url, tmp_path, monkeypatch, world) as made:
-        yield made

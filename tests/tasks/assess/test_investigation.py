@@ -73,11 +73,11 @@ def test_a_providers_whole_domain_or_address_is_not_watched(home: Home, monkeypa
     }
 
 
-def test_a_value_too_long_to_watch_is_counted(home: Home) -> None:
-    number = reported(home, "https://evil.example/" + "a" * 5_000)
-    found = watch(home.engine, record(home.engine, number))
-    assert found.unwatched == 1
-    assert items(home) == {("scope", "evil.example")}
+def test_a_value_of_any_length_is_watched(home: Home) -> None:
+    long = "https://evil.example/" + "a" * 5_000
+    found = watch(home.engine, record(home.engine, reported(home, long)))
+    assert found.unwatched == 0
+    assert items(home) == {("entity", long), ("scope", "evil.example")}
 
 
 def test_an_investigation_has_a_status(home: Home) -> None:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
+from intel.entities import masked
 from tasks.assess import wording as say
 from tasks.enrich.records import Count, Thing
 
@@ -54,3 +55,10 @@ def test_times_and_totals_are_plain() -> None:
     assert say.span(at.replace(hour=0, minute=0), at) == "2026-03-04 to 2026-03-04 09:30"
     assert say.of(3, Count(about=1, total=3)) == ""
     assert say.of(3, Count(about=1, total=9, capped=True)) == "3 of at least 9 shown, the most recent first."
+
+
+def test_a_fact_about_people_is_masked_whatever_its_kind() -> None:
+    assert masked("text", "Ada Invented") == "Ada Invented"
+    assert masked("text", "Ada Invented", personal=True) == "A***"
+    assert masked("email", "ada@mail.example", personal=True) == "a***@mail.example"
+    assert masked("registrant", "Ada Invented") == "A***"

@@ -235,3 +235,22 @@ def test_real_tables(make_source: Any, read_all: Any, data_dir: Path) -> None:
     count("c2", "actors/c2_tracker/weekly_diffs.csv", make_source("csv", mapping=c2))
     # 66 paths without a host, 12 rows of type `other`, 2 rows that are no URL; one URL with a scheme of `1https`.
     assert counts == {"timeline": (25_689, 80), "posts": (14_943, 0), "urls": (3_455, 1), "c2": (23_484, 0)}
+
+
+def test_times_are_values_in_one_form(make_source: Any, read_all: Any) -> None:
+    source = make_source(
+        "csv",
+        mapping={
+            "statements": [
+                {"subject": {"column": "value"}, "predicate": "created", "object": {"column": "made", "kind": "time"}}
+            ]
+        },
+    )
+    body = "value,made\na.example,01 Mar 2026 10:11:12 +0100\nb.example,2026-03-01\nc.example,soon\n"
+    facts, rejects = read_all(source, body)
+    assert [(fact.object.kind, fact.object.value) for fact in facts] == [
+        ("time", "2026-03-01T09:11:12+00:00"),
+        ("time", "2026-03-01"),
+    ]
+    assert [reject.locator for reject in rejects] == ["line 4"]
+    assert "time" in rejects[0].reason

@@ -7,16 +7,20 @@ from typing import Any
 import pytest
 
 from intel.config.sources import Format, Source
+from intel.ct import logged_entry
 from intel.facts import Fact, RawDocument, Reject
+from lab.certificates import Authority, Order, key_from_seed
+from lab.ct import CtLog
+from tasks.normalize.ct_facts import Hits, write
 from tasks.normalize.formats import READERS, read_document
 
 
 def test_every_format_with_documents_has_a_reader() -> None:
-    assert set(Format) - set(READERS) <= {Format.CT, Format.LOOKUP}
+    assert set(Format) - set(READERS) <= {Format.LOOKUP}
 
 
 def test_a_format_without_documents_is_one_reject(make_source: Any, read_all: Any) -> None:
-    facts, rejects = read_all(make_source("ct"), b"x")
+    facts, rejects = read_all(make_source("lookup"), b"x")
     assert not facts
     assert [reject.locator for reject in rejects] == [""]
 
@@ -36,3 +40,13 @@ def test_a_document_that_fails_on_the_way_keeps_what_was_read(
     first, last = read_document(document, make_source("list"))
     assert first.locator == "line 1"
     assert last == Reject(locator="", reason="couldn't read the rest: it ends too soon")
+
+
+def test_a_document_of_a_log_is_read_again(make_source: Any, read_all: Any) -> None:
+    log = CtLog()
+    authority = Authority()
+    log.append(authority.issue(Order(names=("evil.example",), key=key_from_seed("heron"))))
+    hits = Hits(log="feed", first=0, next=1, head=log.tree_head(), entries=(logged_entry(0, *log._entries[0]),))
+    facts, rejects = read_all(make_source("ct"), write(hits))
+    assert ("names", "evil.example") in {(fact.predicate, fact.object.value) for fact in facts}
+    assert not rejects

@@ -253,6 +253,8 @@ def test_relationships_join_what_stands_for_their_ends(source: Source) -> None:
         (named, "alias", "bear", ()),
         (named, "described-as", "They dig.", ()),
     }
+    kinds = {thing.value: thing.kind for fact in facts for thing in (fact.subject, fact.object)}
+    assert (kinds[named], kinds[cluster]) == ("actor", "infrastructure")
     times = [(fact.event_time, fact.ends) for fact in facts if fact.predicate == "uses"]
     assert times == [(datetime(2026, 1, 5, tzinfo=UTC), False), (datetime(2026, 1, 9, tzinfo=UTC), True)]
 

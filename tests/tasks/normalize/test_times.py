@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from intel.errors import ReadError
-from tasks.normalize.times import event_time
+from tasks.normalize.times import canonical_time, event_time
 
 
 @pytest.mark.parametrize(
@@ -84,3 +84,20 @@ def test_any_text_is_an_aware_time_or_a_read_error(text: str) -> None:
 def test_iso_round_trip(naive: datetime, minutes: int) -> None:
     said = naive.replace(tzinfo=timezone(timedelta(minutes=minutes)))
     assert event_time(said.isoformat()) == said
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("2026-03-01", "2026-03-01"),
+        (" 20260301 ", "2026-03-01"),
+        ("2026-03-01T10:11:12.9+02:00", "2026-03-01T08:11:12+00:00"),
+        ("2026-03-01 00:00", "2026-03-01T00:00:00+00:00"),
+        ("Sun, 01 Mar 2026 10:11:12 GMT", "2026-03-01T10:11:12+00:00"),
+        ("1772359872", "2026-03-01T10:11:12+00:00"),
+        ("20260301101112", "2026-03-01T10:11:12+00:00"),
+    ],
+)
+def test_a_time_as_a_value_is_iso_8601_in_utc_to_the_second_or_a_date(text: str, value: str) -> None:
+    assert canonical_time(text) == value
+    assert canonical_time(value) == value

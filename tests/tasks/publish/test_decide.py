@@ -110,3 +110,10 @@ def test_a_finding_names_people_by_its_facts_and_by_what_it_matched() -> None:
     assert names_people(record(item_kind="email"))
     assert names_people(record(title="seen with jane%40bank.example"))
     assert not names_people(record())
+
+
+def test_a_finding_of_an_incident_is_as_strict_as_the_incident() -> None:
+    decision = decide(record(incident_tlp=2), ENTRY)
+    assert decision.tlp == TLP.AMBER
+    assert "TLP:AMBER is stricter" in decision.reason
+    assert decide(record(incident_tlp=0), ENTRY).tlp == TLP.GREEN

@@ -306,6 +306,11 @@ def test_an_incident_s_findings_wait_for_its_release(engine: Engine) -> None:
     with engine.begin() as connection:
         connection.execute(text("UPDATE incident SET publish = true"))
     run(engine)
+    assert (len(last(engine, "indicator")), len(last(engine, "indicator", "partners"))) == (0, 1)
+    # It is marked AMBER until somebody says otherwise.
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE incident SET tlp = 1"))
+    run(engine)
     assert len(last(engine, "indicator")) == 1
 
 
@@ -448,3 +453,35 @@ def test_killed_anywhere_a_rerun_gives_what_an_undisturbed_run_gives(
         assert all(one.date_added < two.date_added for one, two in pairwise(listed))
     undisturbed.dispose()
     killed.dispose()
+
+
+def test_an_actor_is_called_by_a_name_that_partners_may_have(engine: Engine) -> None:
+    with engine.begin() as connection:
+        actor = factories.entity(connection, "actor", "feed:intrusion-set--7")
+        watch_id = factories.watch(connection, "pier", actor_id=actor)
+        factories.found(connection, tlp=1, watch_id=watch_id)
+        closed = factories.source(connection, "closed", redistribution=False)
+        feed = factories.source(connection)
+        for source_id, tlp, name in ((closed, 0, "Closed Bear"), (feed, 2, "Amber Bear"), (feed, 1, "jo@bear.example")):
+            said = factories.entity(connection, "text", name)
+            named = {"predicate": "described-as", "qualifiers": {"field": "name"}}
+            factories.fact(connection, actor, source_id=source_id, object_id=said, tlp=tlp, **named)
+    run(engine)
+    [published] = last(engine, "intrusion-set")
+    assert published["name"] == "intrusion-set--7"
+    with engine.begin() as connection:
+        feed = factories.source(connection)
+        alias = factories.entity(connection, "label", "aaa bear")
+        factories.fact(connection, actor, source_id=feed, object_id=alias, tlp=0, predicate="alias")
+        said = factories.entity(connection, "text", "Green\nBear")
+        factories.fact(
+            connection, actor, source_id=feed, object_id=said, predicate="described-as", qualifiers={"field": "name"}
+        )
+        about = factories.entity(connection, "text", "A group.")
+        factories.fact(connection, actor, source_id=feed, object_id=about, predicate="described-as")
+    run(engine)
+    [published] = last(engine, "intrusion-set")
+    assert published["name"] == "Green Bear"
+    assert "feed calls intrusion-set--7" in published["description"]
+    assert published["external_references"] == [{"source_name": "feed", "external_id": "intrusion-set--7"}]
+    assert run(engine).objects == 0

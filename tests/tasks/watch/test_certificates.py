@@ -1,7 +1,14 @@
 from __future__ import annotations
 
+import random
+import time
+
+import pytest
+
 from intel.config.watches import WatchedItem
-from tests.tasks.watch.world import Say, World
+from intel.entities import Kind, entity, guess
+from intel.facts import Fact
+from tests.tasks.watch.world import Say, World, day
 
 
 def _certificates(found: set[tuple[str, str, str]]) -> set[tuple[str, int]]:
@@ -102,3 +109,85 @@ def test_a_new_watch_looks_backwards_at_certificates(world: World, say: type[Say
     world.watch("watch", WatchedItem(domain="evil.example"))
     world.monitor()
     assert _certificates(world.found()) == {("certificate-name", 1), ("reused-key", 2)}
+
+
+def _logged(
+    say: type[Say], leaf: int, final: int, *names: str, key: int | None = None, on: int = 0
+) -> list[list[Fact]]:
+    """What a log says of a precertificate (its leaf's value and its fingerprint) and of its final certificate."""
+    precertificate = [*say.certificate(leaf, *names, key=key, on=on), say.same(leaf + 1_000, leaf, on)]
+    return [precertificate, [*say.certificate(final, *names, key=key, on=on), say.same(final, leaf, on)]]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_certificate_is_one_finding_whatever_its_form_and_log(world: World, say: type[Say], seed: int) -> None:
+    chooser = random.Random(seed)
+    told = [
+        (facts, log)
+        for log in ("log", "other-log")
+        for facts in _logged(say, 50, chooser.choice((20, 80)), "evil.example", "shop.example", key=9)
+    ]
+    told = [([fact], log) for facts, log in told for fact in facts] if seed % 2 else told
+    chooser.shuffle(told)
+    begin = chooser.randrange(len(told))
+    for number, (facts, log) in enumerate(told):
+        if number == begin:
+            world.watch("watch", WatchedItem(domain="evil.example"))
+        world.load(*facts, source=log)
+        world.monitor()
+    assert _certificates(world.found()) == {("certificate-name", 50), ("mixed-certificate", 50)}
+    # All that was said of it is its evidence, whatever form it was said of.
+    [(facts,)] = world.execute(
+        "SELECT count(*) FROM finding_fact ff JOIN finding n ON n.id = ff.finding_id"
+        " WHERE n.rule = 'certificate-name' AND n.status = 'open'"
+    )
+    assert facts == 4
+
+
+def test_the_key_of_two_forms_is_reused_where_a_third_certificate_has_it(world: World, say: type[Say]) -> None:
+    world.watch("watch", WatchedItem(domain="evil.example"))
+    for facts in _logged(say, 50, 20, "evil.example", "shop.example", key=9):
+        world.load(*facts)
+        world.monitor()
+    for facts in _logged(say, 60, 30, "third.example", key=9):
+        world.load(*facts)
+        world.monitor()
+    reused = {found for found in _certificates(world.found()) if found[0] == "reused-key"}
+    assert reused == {("reused-key", 60)}
+
+
+def test_forms_by_other_hashes_are_the_same_certificate(world: World, say: type[Say]) -> None:
+    world.watch("watch", WatchedItem(domain="evil.example"))
+    by_md5 = entity(Kind.CERTIFICATE, "ab" * 16)
+    final = entity(Kind.CERTIFICATE, f"{20:064x}")
+    world.load(Fact(subject=by_md5, predicate="names", object=guess("evil.example"), event_time=day(0)), source="feed")
+    world.monitor()
+    assert [value for _, _, value in world.found()] == [by_md5.value]
+    world.load(Fact(subject=final, predicate="same-as", object=by_md5, event_time=day(0)), source="feed")
+    world.monitor()
+    assert [value for _, _, value in world.found()] == [final.value]
+    for facts in _logged(say, 50, 20, "evil.example"):
+        world.load(*facts, source="log")
+    world.monitor()
+    assert _certificates(world.found()) == {("certificate-name", 50)}
+    assert len(world.found(status="withdrawn")) == 2
+
+
+def test_what_a_person_said_of_another_form_stays(world: World, say: type[Say]) -> None:
+    world.watch("watch", WatchedItem(domain="evil.example"))
+    world.load(*say.certificate(20, "evil.example"))
+    world.monitor()
+    world.execute("UPDATE finding SET status = 'confirmed'")
+    world.load(say.same(20, 50), source="log")
+    world.monitor()
+    assert _certificates(world.found(status="confirmed")) == {("certificate-name", 20)}
+    assert _certificates(world.found()) == {("certificate-name", 50)}
+
+
+def test_many_certificates_tied_together_cost_no_more_than_their_number(world: World, say: type[Say]) -> None:
+    world.watch("watch", WatchedItem(domain="evil.example"))
+    world.load(*say.certificate(1, "evil.example"), *(say.same(number, 1) for number in range(2, 3_000)))
+    start = time.perf_counter()
+    world.monitor()
+    assert time.perf_counter() - start < 4
+    assert _certificates(world.found()) == {("certificate-name", 1)}

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
-from intel.config.watches import WatchedItem, WatchFile
+from intel.config.watches import WatchedItem, WatchFile, read_watches
 from intel.errors import ConfigError, ReadError
 from tasks.watch.items import Changed, add_watch, list_watches, read_items, remove_watch, sync_files
 from tests.tasks.watch.world import Say, World
@@ -46,7 +47,6 @@ def test_an_item_is_read_as_what_it_matches(fields: dict[str, str], expected: li
         {"network": "nonsense"},
         {"domain": "localhost"},
         {"entity": "evil.example", "since": "yesterday"},
-        {"entity": "http://evil.example/" + "x" * 3000},
     ],
 )
 def test_an_item_that_names_nothing_is_refused(fields: dict[str, str]) -> None:
@@ -123,7 +123,6 @@ def test_what_cannot_be_read_changes_nothing(world: World) -> None:
         ([WatchedItem(domain="nonsense")], {}),
         ([], {"rules": ("unheard-of",)}),
         ([], {"follow_actor": True}),
-        ([WatchedItem(entity="handle:a"), WatchedItem(entity="persona:a")], {}),
     ):
         with pytest.raises(ConfigError), world.engine.begin() as connection:
             add_watch(connection, "watch", items, **options)
@@ -135,3 +134,28 @@ def test_what_cannot_be_read_changes_nothing(world: World) -> None:
 def test_removing_a_watch_that_is_not_there_says_so(world: World) -> None:
     with world.engine.begin() as connection:
         assert remove_watch(connection, "none") is False
+
+
+def test_values_of_two_kinds_and_of_any_length_are_watched(world: World, say: type[Say]) -> None:
+    long = "https://evil.example/" + "a" * 9_000
+    items = [WatchedItem(entity="handle:a"), WatchedItem(entity="persona:a"), WatchedItem(entity=long)]
+    first = world.watch("watch", *items)
+    before = _rows(world)
+    assert [(row[1], len(row[2])) for row in before] == [("entity", 1), ("entity", 1), ("entity", len(long))]
+    assert world.watch("watch", *items, reason="asked for again") == first
+    assert _rows(world) == before
+    world.load(say.listed(long), say.listed(long + "b"))
+    world.monitor()
+    assert world.found() == {("watch", "exact", long)}
+
+
+def test_a_day_without_quotes_is_a_day(tmp_path: Path) -> None:
+    (tmp_path / "watches").mkdir()
+    (tmp_path / "watches" / "one.yaml").write_text(
+        "name: one\nitems:\n  - {domain: evil.example, since: 2026-01-02}\n"
+        "  - {domain: bad.example, since: 2026-01-02T03:04:05+01:00}\n  - {domain: c.example, since: '2026-01-02'}\n"
+    )
+    [file] = read_watches(tmp_path)
+    found = [item.since for wanted in file.items for item in read_items(wanted)]
+    day = datetime(2026, 1, 2, tzinfo=UTC)
+    assert found == [day, datetime(2026, 1, 2, 2, 4, 5, tzinfo=UTC), day]

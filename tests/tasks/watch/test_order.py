@@ -38,7 +38,12 @@ def _facts(say: type[Say], chooser: random.Random) -> list[Fact]:
         )
     for number in range(1, 7):
         picked = chooser.sample(names, chooser.randrange(1, 3))
-        facts += say.certificate(number, *picked, key=chooser.randrange(3), on=chooser.randrange(8))
+        key = chooser.randrange(3)
+        facts += say.certificate(number, *picked, key=key, on=chooser.randrange(8))
+        if number % 2:
+            # The final certificate of what was logged as a precertificate.
+            facts += say.certificate(number + 10, *picked, key=key, on=chooser.randrange(8))
+            facts += [say.same(number + 10, number, chooser.randrange(8)), say.same(number + 20, number)]
     return facts
 
 

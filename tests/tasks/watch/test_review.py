@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+from datetime import timedelta
+
+import msgspec
 import pytest
 
+from db import incidents
 from intel.config.watches import WatchedItem
 from intel.errors import WarehouseError
-from tasks.watch.review import explain, set_status, withdraw
+from intel.facts import TLP
+from tasks.watch.review import explain, merged, set_status, withdraw
 from tests.tasks.watch.world import Say, World
 
 
@@ -77,3 +82,43 @@ def test_a_finding_falls_with_the_last_of_its_facts(world: World, say: type[Say]
     world.load(say.listed("a.evil.example"), source="third")
     world.monitor()
     assert world.execute("SELECT status FROM finding") == [("open",)]
+
+
+def test_what_one_source_says_twice_is_read_once(world: World, say: type[Say]) -> None:
+    world.watch("watch", WatchedItem(domain="evil.example"))
+    tiers = [
+        msgspec.structs.replace(say.created("evil.example", "2026-01-01", on=number), qualifiers=(("tier", tier),))
+        for number, tier in enumerate(("registry", "registrar"))
+    ]
+    world.load(*tiers, source="rdap")
+    world.load(say.created("evil.example", "2026-01-01"), source="whois")
+    world.monitor()
+    with world.engine.connect() as connection:
+        told = explain(connection, _only_finding(world, "registered"))
+    assert len(told.new) == 3
+    of_rdap, of_whois = sorted(merged(told.new), key=lambda one: one.source)
+    assert of_rdap.last_seen - of_rdap.first_seen == timedelta(days=1)
+    assert of_rdap.location == "https://rdap.example/list"
+    assert of_whois in told.new
+
+
+def test_people_who_are_masked_alike_are_told_apart(world: World, say: type[Say]) -> None:
+    world.watch("watch", WatchedItem(domain="evil.example"), rules=("shared-registrant",))
+    for who in ("john@mail.example", "jane@mail.example"):
+        world.load(say.registrant("evil.example", who), say.registrant("b.example", who))
+    world.monitor()
+    found = [row[0] for row in world.execute("SELECT id FROM finding")]
+    with world.engine.connect() as connection:
+        facts = [fact for one in found for fact in explain(connection, one).new]
+    assert {fact.object for fact in facts} == {"j***@mail.example"}
+    assert len(merged(facts)) == len(facts)
+
+
+def test_an_incidents_findings_are_at_least_as_strict(world: World, say: type[Say]) -> None:
+    with world.engine.begin() as connection:
+        number = incidents.create(connection, title="One", indicators=["evil.example"], tlp=TLP.RED)
+    world.watch("watch", WatchedItem(domain="evil.example"), origin="incident", incident_id=number)
+    world.load(say.listed("a.evil.example"))
+    world.monitor()
+    with world.engine.connect() as connection:
+        assert explain(connection, _only_finding(world, "same-domain")).tlp == "TLP:RED"

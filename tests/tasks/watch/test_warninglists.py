@@ -81,3 +81,38 @@ def test_every_list_of_the_table_is_in_the_package_and_says_something() -> None:
     made = Lists({"rfc1918": ListEntry(hub="special-use", takes=60, why="private")})
     assert [said.list for said in made.annotate(guess("192.168.1.1"))] == ["rfc1918"]
     assert len({said.list for said in lists()._said}) > 50
+
+
+@pytest.mark.parametrize(
+    ("rule", "found", "item", "title"),
+    [
+        (
+            "same-address",
+            "203.0.113.10",
+            ("network", "", "203.0.113.10"),
+            "another source names the watched address 203.0.113.10",
+        ),
+        (
+            "same-address",
+            "203.0.113.10:443",
+            ("network", "", "203.0.113.10"),
+            "203.0.113.10:443 stands on the watched address 203.0.113.10",
+        ),
+        (
+            "same-domain",
+            "harbour-portal.example",
+            ("scope", "", "harbour-portal.example"),
+            "another source names the watched domain harbour-portal.example",
+        ),
+        (
+            "same-domain",
+            "a.harbour-portal.example",
+            ("subtree", "", "a.harbour-portal.example"),
+            "another source names the watched name a.harbour-portal.example",
+        ),
+    ],
+)
+def test_what_is_watched_does_not_stand_on_itself(
+    rule: str, found: str, item: tuple[str, str, str], title: str
+) -> None:
+    assert describe(rule, subject=guess(found), other=None, item=item).title == title

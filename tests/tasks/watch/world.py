@@ -187,6 +187,16 @@ class Say:
         return facts
 
     @staticmethod
+    def same(number: int, other: int, on: int = 0) -> Fact:
+        """That two certificates are forms of one, as a log states it of a fingerprint and the value of its leaf."""
+        return Fact(
+            subject=entity(Kind.CERTIFICATE, f"{number:064x}"),
+            predicate="same-as",
+            object=entity(Kind.CERTIFICATE, f"{other:064x}"),
+            event_time=day(on),
+        )
+
+    @staticmethod
     def presents(value: str, number: int, on: int = 0) -> Fact:
         return Fact(
             subject=guess(value),

@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+import yaml
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
+from prefect.client.schemas.sorting import FlowRunSort
+from sqlalchemy import Engine, text
+
+from db import runs
+from db.engine import open_engine
+from intel.config.watches import read_watches
+from intel.errors import StatusError
+from intel.settings import settings
+from lab import world
+from lab.configs import write_configs
+from lab.internet import Internet, internet
+from tasks.watch import items
+
+pytestmark = [pytest.mark.flow, pytest.mark.usefixtures("prefect_server")]
+
+CHAIN = {"collect": set(), "normalize": {"collect"}, "load": {"normalize"}}
+
+
+class House:
+    """An installation whose internet is the lab's, on Monday."""
+
+    def __init__(self, configs: Path, engine: Engine, net: Internet) -> None:
+        self.configs = configs
+        self.engine = engine
+        self.net = net
+
+    def only(self, *names: str, gone: str = "") -> None:
+        """Keep these sources; `gone` is one more, whose server knows no such document."""
+        path = self.configs / "sources" / "lab.yaml"
+        entries = yaml.safe_load(path.read_text("utf-8"))["sources"]
+        kept = [entry for entry in entries if entry["name"] in names]
+        if gone:
+            kept.insert(0, {**entries[0], "name": gone, "location": entries[0]["location"] + ".gone"})
+        path.write_text(yaml.safe_dump({"sources": kept}), "utf-8")
+
+    def rows(self, statement: str) -> list[Any]:
+        with self.engine.connect() as connection:
+            return [tuple(row) for row in connection.execute(text(statement))]
+
+    def runs(self) -> list[Any]:
+        return self.rows(
+            "SELECT s.name, r.outcome FROM run r JOIN source s ON s.id = r.source_id ORDER BY r.id",
+        )
+
+
+@pytest.fixture
+def house(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+    monkeypatch.setenv("LAPSEWATCH_DATABASE_URL", database_url)
+    monkeypatch.setenv("LAPSEWATCH_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("LAPSEWATCH_CONFIGS", str(tmp_path / "configs"))
+    settings.cache_clear()
+    engine = open_engine(database_url)
+    try:
+        with internet(at=world.MONDAY) as net:
+            write_configs(tmp_path / "configs", net.addresses)
+            yield House(tmp_path / "configs", engine, net)
+    finally:
+        engine.dispose()
+        settings.cache_clear()
+
+
+def last(name: str) -> Any:
+    """The newest flow run of this name."""
+    with get_client(sync_client=True) as client:
+        found = client.read_flow_runs(
+            flow_run_filter=FlowRunFilter(name=FlowRunFilterName(any_=[name])),
+            sort=FlowRunSort.START_TIME_DESC,
+            limit=1,
+        )
+    return found[0]
+
+
+def drawn(server: str, run_id: UUID, *, steps: int) -> dict[str, set[str]]:
+    """Step -> the steps that it comes after, as Prefect's page draws it once the server has heard of all."""
+    nodes: dict[str, Any] = {}
+    until = time.monotonic() + 20
+    while len(nodes) < steps and time.monotonic() < until:
+        time.sleep(0.1)
+        nodes = dict(httpx.get(f"{server}/flow_runs/{run_id}/graph-v2").json()["nodes"])
+    labels = {one: str(node["label"]).partition(" ")[0] for one, node in nodes.items()}
+    return {labels[one]: {labels[parent["id"]] for parent in node["parents"]} for one, node in nodes.items()}
+
+
+def test_prefects_page_shows_collect_normalize_load(house: House, prefect_server: str) -> None:
+    from flows.collect import collect_source
+
+    assert collect_source("lab-phishing") > 0
+    run = last("collect lab-phishing")
+    assert drawn(prefect_server, run.id, steps=3) == CHAIN
+    assert house.rows("SELECT flow_run, outcome FROM run") == [(str(run.id), "ok")]
+
+    assert collect_source("lab-phishing") == 0
+    again = last("collect lab-phishing")
+    assert again.id != run.id
+    assert drawn(prefect_server, again.id, steps=1)["collect"] == set()
+    assert house.runs() == [("lab-phishing", "ok"), ("lab-phishing", "unchanged")]
+    assert house.rows("SELECT count(*) FROM batch") == [(1,)]
+
+
+def test_slice_after_slice_is_one_chain_each(house: House, prefect_server: str, tmp_path: Path) -> None:
+    from flows.collect import collect_source
+
+    folder = tmp_path / "drop"
+    folder.mkdir()
+    for day in (1, 2, 3):
+        (folder / f"list_2026-03-0{day}.txt").write_text(f"one.example\nday-{day}.example\n")
+    house.only("lab-phishing")
+    path = house.configs / "sources" / "lab.yaml"
+    (entry,) = yaml.safe_load(path.read_text("utf-8"))["sources"]
+    entry |= {"transport": "folder", "location": str(folder), "limits": {"max_shrink": 1.0}}
+    entry["options"] |= {
+        "documents": "sequence",
+        "as_of": r"list_(?P<year>\d{4})-(?P<month>\d\d)-(?P<day>\d\d)",
+    }
+    path.write_text(yaml.safe_dump({"sources": [entry]}), "utf-8")
+    assert collect_source("lab-phishing") == 4
+    run = last("collect lab-phishing")
+    deadline = time.monotonic() + 20
+    nodes: list[Any] = []
+    while len(nodes) < 9 and time.monotonic() < deadline:
+        nodes = httpx.get(f"{prefect_server}/flow_runs/{run.id}/graph-v2").json()["nodes"]
+        time.sleep(0.1)
+    assert len(nodes) == 9
+    assert house.runs() == [("lab-phishing", "ok")]
+
+
+def test_a_source_that_fails_is_failed_everywhere(house: House) -> None:
+    from flows.collect import collect_source
+
+    house.only("lab-urls", gone="lab-gone")
+    state = collect_source("lab-gone", return_state=True)
+    assert state.is_failed()
+    with pytest.raises(StatusError):
+        state.result()
+    assert last("collect lab-gone").state.is_failed()
+    assert house.runs() == [("lab-gone", "failed")]
+    ((error,),) = house.rows("SELECT error FROM run")
+    assert "404" in error
+    assert house.rows("SELECT count(*) FROM fact") == [(0,)]
+
+
+def test_one_that_fails_spares_the_others_of_its_cadence(house: House, prefect_server: str) -> None:
+    from flows.collect import collect_cadence
+
+    house.only("lab-urls", "lab-trails", gone="lab-gone")
+    collect_cadence("hourly")
+    assert house.runs() == [("lab-gone", "failed"), ("lab-urls", "ok"), ("lab-trails", "ok")]
+    assert last("collect hourly").state.is_completed()
+    table = httpx.get(f"{prefect_server}/artifacts/collect-hourly/latest").json()["data"]
+    for name in ("lab-gone", "lab-urls", "lab-trails"):
+        assert name in table
+    collect_cadence("weekly")
+    assert len(house.runs()) == 3
+
+
+def test_monitors_find_and_publish_publishes(house: House) -> None:
+    from flows.collect import collect_source
+    from flows.monitor import monitor_certificates, monitor_registrations
+    from flows.publish import publish
+
+    with house.engine.begin() as connection:
+        items.sync_files(connection, read_watches(house.configs))
+    collect_source("lab-trails")
+    house.net.move(world.WEDNESDAY)
+    collect_source("lab-new-domains")
+    collect_source("lab-misp")
+    found = monitor_registrations() + monitor_certificates()
+    assert found == house.rows("SELECT count(*) FROM finding")[0][0] > 0
+    assert monitor_registrations() == 0
+    published = publish()
+    assert published == house.rows("SELECT count(*) FROM publication")[0][0] > 0
+    assert publish() == 0
+
+
+def test_upkeep_closes_a_dead_run_and_drops_what_it_staged(house: House) -> None:
+    from flows.collect import collect_source
+    from flows.upkeep import upkeep
+
+    collect_source("lab-trails")
+    with house.engine.begin() as connection:
+        (source_id,) = connection.execute(text("SELECT id FROM source")).one()
+        dead = runs.begin(connection, source_id)
+        connection.exec_driver_sql(f'CREATE TABLE staging."fact_{dead}_0" (key uuid)')
+        # A living one holds its source's lock.
+        other = runs.ensure_source(
+            connection, name="alive", title="Alive", reliability="B", tlp=0, snapshot=False, redistribution=True,
+            commercial_use=True,
+        )  # fmt: skip
+        runs.begin(connection, other)
+    with runs.exclusive(house.engine, "source:alive"):
+        upkeep()
+    assert house.runs() == [("lab-trails", "ok"), ("lab-trails", "interrupted"), ("alive", "running")]
+    assert house.rows("SELECT count(*) FROM pg_tables WHERE schemaname = 'staging'") == [(0,)]
