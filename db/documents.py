@@ -6,13 +6,20 @@ a file system, POSIX). The bytes are there before the row that names them.
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import os
 import secrets
+import time
+import zlib
 from pathlib import Path
+from typing import Final
 
 from intel.errors import ReadError, UnavailableError
+
+_LEFT_BEHIND: Final = 86_400.0
+"""Seconds after which a file that is still being written is one that nobody writes any more."""
 
 
 def put(store: Path, body: bytes) -> bytes:
@@ -21,9 +28,9 @@ def put(store: Path, body: bytes) -> bytes:
     path = _path(store, digest)
     if path.exists():
         return digest
+    beside = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        beside = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
         with beside.open("xb") as file:
             file.write(gzip.compress(body, compresslevel=3, mtime=0))
             file.flush()
@@ -31,6 +38,9 @@ def put(store: Path, body: bytes) -> bytes:
         beside.replace(path)
         _sync_folder(path.parent)
     except OSError as error:
+        # A full disk is no better for half a document.
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
         raise UnavailableError(
             f"couldn't keep a document in {store}: {error.strerror}; nothing of it was loaded, the next run fetches it"
         ) from error
@@ -38,14 +48,48 @@ def put(store: Path, body: bytes) -> bytes:
 
 
 def get(store: Path, digest: bytes) -> bytes:
-    """The bytes of SHA-256 `digest`. Raises ReadError where they are missing or no longer what they were."""
+    """The bytes of SHA-256 `digest`. Raises ReadError where they are missing or no longer what they were.
+
+    A file whose bytes are no longer what they were is renamed to `.bad`, or `put` would take it for the document.
+    """
+    path = _path(store, digest)
     try:
-        body = gzip.decompress(_path(store, digest).read_bytes())
-    except (OSError, EOFError, gzip.BadGzipFile) as error:
+        with path.open("rb") as file:
+            try:
+                body = gzip.decompress(file.read())
+                cause = "" if hashlib.sha256(body).digest() == digest else "its bytes have changed"
+            except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+                cause = str(error)
+            if cause:
+                _set_aside(path, os.fstat(file.fileno()))
+    except OSError as error:
         raise ReadError(f"couldn't read document {digest.hex()} from {store}: {error}; fetch it again") from error
-    if hashlib.sha256(body).digest() != digest:
-        raise ReadError(f"couldn't read document {digest.hex()} from {store}: its bytes have changed; fetch it again")
+    if cause:
+        raise ReadError(
+            f"couldn't read document {digest.hex()} from {store}: {cause}; it was set aside as .bad, fetch it again"
+        )
     return body
+
+
+def sweep(store: Path, *, older_than: float = _LEFT_BEHIND) -> int:
+    """Remove what killed processes left half written, `older_than` seconds ago or more. Returns how many files."""
+    until = time.time() - older_than
+    removed = 0
+    for path in store.glob("??/??/*.part"):
+        # Whoever wrote it may finish, or another sweep may remove it, at this moment.
+        with contextlib.suppress(OSError):
+            if path.stat().st_mtime <= until:
+                path.unlink()
+                removed += 1
+    return removed
+
+
+def _set_aside(path: Path, read: os.stat_result) -> None:
+    """Rename the bad file, unless another process did so and a good one has taken its place."""
+    with contextlib.suppress(OSError):
+        now = path.stat()
+        if (now.st_dev, now.st_ino) == (read.st_dev, read.st_ino):
+            path.replace(path.with_suffix(".bad"))
 
 
 def _path(store: Path, digest: bytes) -> Path:

@@ -186,8 +186,9 @@ def _chunk(
     run(sql.RESOLVE_FACTS)
     connection.exec_driver_sql("ANALYZE load_fact")
     staged = connection.execute(text("SELECT count(*) FROM load_fact")).scalar_one()
-    if staged > new:
-        run(sql.TIGHTEN)
+    if staged > new and run(sql.TIGHTEN).rowcount:
+        # Publishing looks at evidence again only where it is told of a change: db/publishing_findings.py.
+        runs.write_cursor(connection, f"tightened:{batch.source}", {"batch": batch_id}, batch.run_id)
     stated, ended = run(sql.INSERT_HISTORY).one()
     if snapshot.older:
         run(sql.END_OLDER)
@@ -224,9 +225,14 @@ def _end_missing(connection: Connection, batch: Batch, batch_id: int, snapshot: 
 
 
 def _move_rejects(connection: Connection, run_id: int, names: list[str]) -> int:
+    """Keep the rejects of this run; what an earlier run refused of the same document is kept already."""
     if f"reject_{run_id}" not in names:
         return 0
-    return connection.exec_driver_sql(
+    staged = connection.exec_driver_sql(f'SELECT count(*) FROM staging."reject_{int(run_id)}"').scalar_one()  # noqa: S608 - a number
+    connection.exec_driver_sql(
         f"INSERT INTO reject (run_id, document_id, locator, reason, excerpt) SELECT {int(run_id)}, r.*"  # noqa: S608 - a number
-        f' FROM staging."reject_{int(run_id)}" r'
-    ).rowcount
+        f' FROM staging."reject_{int(run_id)}" r WHERE NOT EXISTS (SELECT FROM reject x WHERE'
+        " x.document_id = r.document_id AND x.run_id <> "
+        f"{int(run_id)})"
+    )
+    return int(staged)

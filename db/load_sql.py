@@ -141,7 +141,8 @@ ORDER BY subject_id, predicate, object_id FOR UPDATE OF k
 
 # The merged view of the named links, from all their facts. Uses ix_fact_subject_id_predicate_object_id.
 # What was stated was so until the next end after it, at the last time that the source stated it; with no end after it,
-# a stream's time is a point, and a snapshot's span is open.
+# a stream's time is a point, and a snapshot's span is open. A stream ends what it stated under whatever reference: the
+# commit that takes an address off a list is not the one that put it there.
 MERGE_LINKS: Final = """
 INSERT INTO link (subject_id, predicate, object_id, seen, sources, facts)
 SELECT subject_id, predicate, object_id, range_agg(span), count(DISTINCT source_id), count(DISTINCT id)
@@ -155,8 +156,11 @@ FROM (
     JOIN fact f ON (f.subject_id, f.predicate, f.object_id) = (k.subject_id, k.predicate, k.object_id)
     JOIN fact_history s ON s.fact_id = f.id AND NOT s.ended
     LEFT JOIN LATERAL (
-        SELECT event_time, last_seen FROM fact_history h
-        WHERE h.fact_id = f.id AND h.ended AND h.event_time >= s.event_time ORDER BY h.event_time LIMIT 1
+        SELECT h.event_time, h.last_seen FROM fact g JOIN fact_history h ON h.fact_id = g.id
+        WHERE (g.subject_id, g.predicate, g.object_id) = (k.subject_id, k.predicate, k.object_id)
+            AND g.source_id = f.source_id AND (g.id = f.id OR f.standing IS NULL)
+            AND h.ended AND h.event_time >= s.event_time
+        ORDER BY h.event_time LIMIT 1
     ) e ON true
 ) spans
 GROUP BY subject_id, predicate, object_id

@@ -466,7 +466,7 @@ class Publication(Base):
     type: Mapped[str] = mapped_column(comment="STIX type")
     version: Mapped[datetime] = mapped_column(comment="STIX modified, or created, or date_added where it has neither")
     date_added: Mapped[datetime] = mapped_column(comment="TAXII date_added, strictly increasing (recorded time)")
-    tlp: Mapped[int] = mapped_column(SmallInteger, comment="TLP 2.0 of the object, 0 to 4")
+    tlp: Mapped[int] = mapped_column(SmallInteger, comment="TLP 2.0, 0 to 4; 5: taken back, served to nobody")
     finding_id: Mapped[int | None] = mapped_column(ForeignKey("finding.id"), comment="The finding that it says")
     content: Mapped[UUID] = mapped_column(comment="Digest of the object without its modified time")
     body: Mapped[str] = mapped_column(comment="The object as JSON, served as it is")

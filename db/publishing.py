@@ -33,6 +33,7 @@ _CONFIRM: Final = """
 UPDATE cursor SET value = value || jsonb_build_object('mark', CAST(:mark AS text)), updated_at = clock_timestamp()
 WHERE name = :name AND value->>'state' = :state
 """
+# How laxly other blocks of the collection need the shared objects, by STIX id. Uses pk_cursor.
 _ELSEWHERE: Final = """
 SELECT s.key AS stix_id, min(s.value::int) AS tlp
 FROM cursor c CROSS JOIN LATERAL jsonb_each_text(c.value->'shared') s

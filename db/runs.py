@@ -98,10 +98,12 @@ def finish(connection: Connection, run_id: int, *, outcome: str, error: str = ""
 
 
 def finish_if_running(connection: Connection, run_id: int) -> None:
-    """Close a run that brought nothing: `unchanged`, or `partial` where it was warned about."""
-    running = connection.execute(select(Run.outcome).where(Run.id == run_id)).scalar_one() == "running"
-    if running:
-        finish(connection, run_id, outcome="unchanged")
+    """Close a run whose last look brought nothing: `ok` where an earlier one did, `partial` where it was warned about,
+    `unchanged` otherwise.
+    """
+    run = connection.execute(select(Run.outcome, Run.documents, Run.facts).where(Run.id == run_id)).one()
+    if run.outcome == "running":
+        finish(connection, run_id, outcome="ok" if run.documents or run.facts else "unchanged")
 
 
 def count(connection: Connection, run_id: int, **counts: int) -> None:
@@ -132,15 +134,31 @@ def new_document(connection: Connection, **values: Any) -> int:
     return connection.execute(insert(Document).values(**values).returning(Document.id)).scalar_one()
 
 
-def last_documents(connection: Connection, source_id: int) -> dict[str, Any]:
-    """The newest loaded document of each location of a source: sha256, etag, last_modified, as_of, id."""
-    rows = connection.execute(
-        select(Document.location, Document.sha256, Document.etag, Document.last_modified, Document.as_of, Document.id)
+def last_documents(connection: Connection, source_id: int, location: str | None = None) -> dict[str, Any]:
+    """The newest loaded document of each location of a source, or of one location: sha256, etag, last_modified, as_of,
+    fetched_at, run_id, id. Uses ix_document_source_id_location.
+    """
+    columns = ("location", "sha256", "etag", "last_modified", "as_of", "fetched_at", "run_id", "id")
+    statement = (
+        select(*(getattr(Document, name) for name in columns))
         .ext(distinct_on(Document.location))
         .where(Document.source_id == source_id, Document.loaded)
         .order_by(Document.location, Document.id.desc())
     )
-    return {row.location: row for row in rows}
+    if location is not None:
+        statement = statement.where(Document.location == location)
+    return {row.location: row for row in connection.execute(statement)}
+
+
+def unloaded_document(connection: Connection, source_id: int, location: str, sha256: bytes) -> int | None:
+    """A document of the same bytes that was stored and never loaded. Uses ix_document_source_id_location."""
+    statement = select(Document.id).where(
+        Document.source_id == source_id,
+        Document.location == location,
+        Document.sha256 == sha256,
+        Document.loaded.is_(False),
+    )
+    return connection.execute(statement.order_by(Document.id.desc()).limit(1)).scalar_one_or_none()
 
 
 def loaded_digests(connection: Connection, source_id: int, digests: Sequence[bytes]) -> set[bytes]:

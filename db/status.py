@@ -30,12 +30,23 @@ WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r'
 ORDER BY bytes DESC
 """
 
-# Batches that a monitor has not judged: its backlog.
+# Batches that a monitor has not judged: its backlog. It judges them in their order, so one that later ones have
+# overtaken failed, or was committed while it looked.
 BACKLOG: Final = """
-SELECT m.monitor, count(*) FILTER (WHERE j.batch_id IS NULL) AS batches
-FROM (VALUES ('registrations'), ('certificates')) m (monitor)
-CROSS JOIN batch b LEFT JOIN judgement j ON j.batch_id = b.id AND j.monitor = m.monitor
+SELECT m.monitor, count(b.id) AS batches, min(b.created_at) AS oldest,
+    coalesce(array_agg(b.id ORDER BY b.id) FILTER (WHERE b.id < m.judged), '{}') AS overtaken
+FROM (
+    SELECT monitor, (SELECT max(j.batch_id) FROM judgement j WHERE j.monitor = v.monitor) AS judged
+    FROM (VALUES ('registrations'), ('certificates')) v (monitor)
+) m
+LEFT JOIN batch b ON NOT EXISTS (SELECT FROM judgement j WHERE j.batch_id = b.id AND j.monitor = m.monitor)
 GROUP BY m.monitor ORDER BY m.monitor
+"""
+
+# What a flow run's newest run of a source says went wrong. Uses ix_run_source_id_started_at.
+SAID: Final = """
+SELECT r.error FROM source s JOIN run r ON r.source_id = s.id
+WHERE s.name = :source AND r.flow_run = :flow_run ORDER BY r.started_at DESC LIMIT 1
 """
 
 FINDINGS: Final = "SELECT status, count(*) AS findings FROM finding GROUP BY status ORDER BY status"
@@ -71,8 +82,13 @@ def sizes(connection: Connection) -> list[dict[str, Any]]:
 
 
 def backlog(connection: Connection) -> list[dict[str, Any]]:
-    """How many batches each monitor has still to judge."""
+    """How many batches each monitor has still to judge, the oldest's recorded time, the ids of those it failed at."""
     return _all(connection, BACKLOG)
+
+
+def said(connection: Connection, source: str, flow_run: str) -> str | None:
+    """What the run of a source says went wrong, empty where nothing did; None where that flow run began none."""
+    return connection.execute(text(SAID), {"source": source, "flow_run": flow_run}).scalar_one_or_none()
 
 
 def findings(connection: Connection) -> list[dict[str, Any]]:

@@ -19,7 +19,8 @@ def close_dead_runs(engine: Engine) -> int:
     with engine.connect() as connection:
         rows = connection.execute(
             text(
-                "SELECT DISTINCT s.id, s.name FROM run r JOIN source s ON s.id = r.source_id WHERE r.outcome = 'running'"
+                "SELECT DISTINCT s.id, s.name FROM run r JOIN source s ON s.id = r.source_id"
+                " WHERE r.outcome = 'running'"
             )
         ).all()
     for source_id, name in rows:
@@ -38,7 +39,7 @@ def sweep_staging(engine: Engine) -> int:
 
 
 def analyze(engine: Engine) -> None:
-    """Fresh statistics of the large tables, and summaries of their BRIN indexes."""
+    """Fresh statistics of the large tables, so that the planner knows how they have grown."""
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         for table in _ANALYZED:
             connection.exec_driver_sql(f"VACUUM (ANALYZE, SKIP_LOCKED) {table}")

@@ -14,17 +14,24 @@ from db.models import Disclosure
 from db.models import Entity as EntityRow
 from intel.entities import Entity, masked
 
-# Links from and to an entity, the newest first. Uses pk_link and ix_link_object_id.
+# Links from and to an entity, the newest first, with whether a fact marks the value that it names as a person's: a
+# registrant may stand in a field of a plain kind. Uses pk_link, ix_link_object_id and, for the rows that are shown,
+# ix_fact_subject_id_predicate_object_id.
 LINKS: Final = """
-SELECT * FROM (
+SELECT links.*, links.direction = 'out' AND coalesce((
+        SELECT bool_or(f.personal) FROM fact f
+        WHERE (f.subject_id, f.predicate, f.object_id) = (:id, links.predicate, links.other_id)
+    ), false) AS personal
+FROM (
     SELECT 'out' AS direction, l.predicate, e.kind, e.value, e.id AS other_id, lower(l.seen) AS first_seen,
         upper(l.seen) AS last_seen, upper_inf(l.seen) AS standing, l.sources, l.facts
     FROM link l JOIN entity e ON e.id = l.object_id WHERE l.subject_id = :id
     UNION ALL
     SELECT 'in', l.predicate, e.kind, e.value, e.id, lower(l.seen), upper(l.seen), upper_inf(l.seen), l.sources, l.facts
     FROM link l JOIN entity e ON e.id = l.subject_id WHERE l.object_id = :id
+    ORDER BY standing DESC, last_seen DESC NULLS FIRST, predicate, value LIMIT :limit
 ) links
-ORDER BY standing DESC, last_seen DESC NULLS FIRST, predicate, value LIMIT :limit
+ORDER BY standing DESC, last_seen DESC NULLS FIRST, predicate, value
 """
 
 # The facts about an entity, with who says so and where. Uses ix_fact_subject_id_predicate_object_id.
@@ -61,7 +68,11 @@ def find(connection: Connection, entity: Entity) -> int | None:
 def links(connection: Connection, entity_id: int, *, limit: int, reveal: bool) -> list[dict[str, Any]]:
     """Its links in both directions, event times."""
     rows = _rows(connection, LINKS, id=entity_id, limit=limit)
-    return [row | {"value": _shown(row["kind"], row["value"], reveal=reveal)} for row in rows]
+    for row in rows:
+        personal = row.pop("personal")
+        if not reveal:
+            row["value"] = masked(row["kind"], row["value"], personal=personal)
+    return rows
 
 
 def facts(connection: Connection, entity_id: int, *, limit: int, reveal: bool) -> list[dict[str, Any]]:
@@ -86,10 +97,6 @@ def findings(connection: Connection, entity_id: int, *, limit: int) -> list[dict
 def disclose(connection: Connection, entity_id: int, reason: str) -> None:
     """Write down that people's data is shown, to whom and why."""
     connection.execute(insert(Disclosure).values(entity_id=entity_id, who=getpass.getuser(), reason=reason))
-
-
-def _shown(kind: str, value: str, *, reveal: bool) -> str:
-    return value if reveal else masked(kind, value)
 
 
 def _rows(connection: Connection, sql: str, **values: Any) -> list[dict[str, Any]]:

@@ -29,7 +29,8 @@ _LISTED: Final = """
 CREATE TEMP TABLE watch_listed (match text, kind text, value text, network inet, since timestamptz) ON COMMIT DROP
 """
 # What is no longer listed goes, but for what a source claims of the actor that the watch follows. Uses
-# uq_watch_item_watch_id_match_digest, ix_entity_scope, ix_entity_address and ix_fact_subject_id_predicate_object_id.
+# uq_watch_item_watch_id_match_digest, ix_entity_scope, ix_entity_address, uq_entity_digest and
+# ix_fact_subject_id_predicate_object_id.
 _DELETE_UNLISTED: Final = """
 DELETE FROM watch_item i USING watch w
 WHERE w.id = :watch_id AND i.watch_id = w.id
@@ -38,7 +39,9 @@ WHERE w.id = :watch_id AND i.watch_id = w.id
         SELECT FROM entity e JOIN fact f ON f.subject_id = e.id AND f.predicate = 'attributed-to'
             AND f.object_id = w.actor_id
         WHERE (i.match = 'scope' AND e.scope = i.value AND e.scope <> '')
-            OR (i.match = 'network' AND e.address = i.network)))
+            OR (i.match = 'network' AND e.address = i.network)
+            OR (i.match = 'entity' AND e.digest = encode(substr(sha256(
+                convert_to(i.kind, 'UTF8') || '\\x00'::bytea || convert_to(i.value, 'UTF8')), 1, 16), 'hex')::uuid)))
 """
 _UPSERT_LISTED: Final = """
 INSERT INTO watch_item (watch_id, match, kind, value, network, since)

@@ -14,6 +14,10 @@ from __future__ import annotations
 
 from typing import Final
 
+HUB: Final = 1_000
+"""Facts that name one registrant or one key, from which on it is a hub: no more of them are read for a batch, and what
+rests on it says so."""
+
 TEMPORARY: Final = """
 CREATE TEMP TABLE watch_candidate (fact_id bigint PRIMARY KEY, subject_id bigint, predicate text, object_id bigint,
     source_id bigint, role text, event_time timestamptz) ON COMMIT DROP;
@@ -26,6 +30,8 @@ CREATE TEMP TABLE watch_mention (fact_id bigint, entity_id bigint, source_id big
 CREATE TEMP TABLE watch_match (rule text, watch_id bigint, item_id bigint, since timestamptz, subject_id bigint,
     other_id bigint, novelty text, event_time timestamptz, fact_id bigint, known_id bigint) ON COMMIT DROP;
 CREATE TEMP TABLE watch_form (id bigint PRIMARY KEY, own text, label text) ON COMMIT DROP;
+CREATE TEMP TABLE watch_hub (id bigint PRIMARY KEY) ON COMMIT DROP;
+CREATE TEMP TABLE watch_known (match text, value text, PRIMARY KEY (match, value)) ON COMMIT DROP;
 CREATE TEMP TABLE watch_chunk (id bigint PRIMARY KEY, match text, kind text, value text, scope text, network inet)
     ON COMMIT DROP;
 CREATE TEMP TABLE watch_swept_entity (id bigint PRIMARY KEY) ON COMMIT DROP;
@@ -78,20 +84,41 @@ JOIN fact f ON f.id = r.fact_id AND f.batch_id <> :batch_id AND f.predicate = AN
 ON CONFLICT DO NOTHING
 """
 
-# What sources claim of followed actors in the candidates becomes items. The earliest claim counts: an item that turns
-# out to be known earlier is looked backwards for again.
-FOLLOW: Final = """
-INSERT INTO watch_item (watch_id, match, value, network, since)
-SELECT w.id, x.match, x.value, x.network, min(c.event_time)
+# Where what sources claim of followed actors stands, unless the claim is about that very place: those of them that the
+# lists know come back as `watch_known`, since a page on a large host is no reason to follow the host.
+CLAIMED_PLACES: Final = """
+SELECT DISTINCT x.match, x.value
 FROM watch_candidate c
 JOIN watch w ON w.actor_id = c.object_id AND w.follows_actor AND w.active
 JOIN entity e ON e.id = c.subject_id
-CROSS JOIN LATERAL (VALUES ('scope', e.scope, NULL::inet), ('network', CASE WHEN masklen(e.address) =
-    CASE family(e.address) WHEN 4 THEN 32 ELSE 128 END THEN host(e.address) ELSE text(network(e.address)) END,
-    network(e.address)::inet)) x (match, value, network)
-WHERE c.predicate = 'attributed-to' AND x.value <> ''
-GROUP BY w.id, x.match, x.value, x.network
-ORDER BY w.id, x.match, x.value
+CROSS JOIN LATERAL (VALUES ('scope', e.scope), ('network', host(e.address))) x (match, value)
+WHERE c.predicate = 'attributed-to' AND x.value <> '' AND x.value <> e.value AND e.kind <> 'network'
+"""
+
+# What sources claim of followed actors in the candidates becomes items: the places that it stands on, or it alone where
+# the place is known for other reasons. The earliest claim counts: an item that turns out to be known earlier is looked
+# backwards for again.
+FOLLOW: Final = """
+WITH claim AS (
+    SELECT w.id AS watch_id, c.event_time, e.kind, e.value AS named, x.match, x.value, x.network,
+        x.value <> e.value AND EXISTS (SELECT FROM watch_known n WHERE (n.match, n.value) = (x.match, x.value)) AS alone
+    FROM watch_candidate c
+    JOIN watch w ON w.actor_id = c.object_id AND w.follows_actor AND w.active
+    JOIN entity e ON e.id = c.subject_id
+    CROSS JOIN LATERAL (VALUES ('scope', e.scope, NULL::inet), ('network', CASE WHEN masklen(e.address) =
+        CASE family(e.address) WHEN 4 THEN 32 ELSE 128 END THEN host(e.address) ELSE text(network(e.address)) END,
+        network(e.address)::inet)) x (match, value, network)
+    WHERE c.predicate = 'attributed-to' AND x.value <> ''
+), item AS (
+    SELECT watch_id, match, '' AS kind, value, network, event_time FROM claim WHERE NOT alone
+    UNION ALL
+    SELECT watch_id, 'entity', CASE kind WHEN 'name-server' THEN 'domain' ELSE kind END, named, NULL, event_time
+    FROM claim WHERE alone
+)
+INSERT INTO watch_item (watch_id, match, kind, value, network, since)
+SELECT watch_id, match, kind, value, network, min(event_time) FROM item
+GROUP BY watch_id, match, kind, value, network
+ORDER BY watch_id, match, kind, value
 ON CONFLICT (watch_id, match, digest) DO UPDATE SET since = excluded.since, swept = '{}'
 WHERE watch_item.since > excluded.since
 """
@@ -102,16 +129,17 @@ CLAIMS: Final = candidates(
     " WHERE w.id = :watch_id AND f.predicate = 'attributed-to' AND f.state = 'value'"
 )
 
-# Facts that name a registrant which the candidates name too. Uses ix_fact_object_id.
+# Facts that name a registrant which the candidates name too, as many as a hub has. Uses ix_fact_object_id.
 SAME_REGISTRANT: Final = candidates(
-    "FROM (SELECT DISTINCT object_id FROM watch_candidate WHERE predicate = 'registered-by') c"
-    " JOIN fact f ON f.object_id = c.object_id AND f.predicate = 'registered-by' AND f.state = 'value'",
+    "FROM (SELECT DISTINCT object_id FROM watch_candidate WHERE predicate = 'registered-by') c"  # noqa: S608 - constants
+    " CROSS JOIN LATERAL (SELECT * FROM fact WHERE object_id = c.object_id AND predicate = 'registered-by'"
+    f" AND state = 'value' LIMIT {HUB}) f",
     role=_ROLE,
 )
 
-# The keys of the candidates' certificates and of their other forms (db/watching_forms.py), and all certificates with
-# them. Uses ix_fact_object_id and ix_fact_subject_id_predicate_object_id.
-SAME_KEY: Final = candidates("""FROM (
+# The keys of the candidates' certificates and of their other forms (db/watching_forms.py), and the certificates with
+# them, as many as a hub has. Uses ix_fact_object_id and ix_fact_subject_id_predicate_object_id.
+SAME_KEY: Final = candidates(f"""FROM (
         SELECT object_id AS key_id FROM watch_candidate WHERE predicate = 'has-key'
         UNION
         SELECT k.object_id FROM (
@@ -120,7 +148,15 @@ SAME_KEY: Final = candidates("""FROM (
             SELECT object_id FROM watch_candidate WHERE predicate = 'same-as'
         ) c JOIN fact k ON k.subject_id = c.id AND k.predicate = 'has-key' AND k.state = 'value'
     ) keys
-    JOIN fact f ON f.object_id = keys.key_id AND f.predicate = 'has-key' AND f.state = 'value'""")
+    CROSS JOIN LATERAL (SELECT * FROM fact WHERE object_id = keys.key_id AND predicate = 'has-key' AND state = 'value'
+        LIMIT {HUB}) f""")  # noqa: S608 - put together from constants
+
+# Registrants and keys that so many of the candidates name.
+HUBS: Final = f"""
+INSERT INTO watch_hub
+SELECT object_id FROM watch_candidate WHERE predicate IN ('registered-by', 'has-key')
+GROUP BY object_id HAVING count(*) >= {HUB}
+"""  # noqa: S608 - put together from constants
 
 # All names of the candidates' certificates. Uses ix_fact_subject_id_predicate_object_id.
 CERTIFICATE_NAMES: Final = candidates("""FROM (

@@ -86,12 +86,10 @@ WHERE c.predicate = 'created'
 """
 
 # The person who registered, not the technical contact, who is often the hoster's. Two names of the watch count as well:
-# whether both are watched may depend on what is claimed later, and a shared registrant is a lapse all the same.
+# whether both are watched may depend on what is claimed later, and a shared registrant is a lapse all the same. Two
+# known domains are enough to compare with, those known longest: every other one differs from at least one of them.
 _SHARED_REGISTRANT: Final = """
-INSERT INTO watch_match
-SELECT 'shared-registrant', k.watch_id, k.item_id, k.since, d.id, k.entity_id, d.digest || ' ' || r.digest,
-    c.event_time, c.fact_id, k.fact_id
-FROM (
+WITH known AS (
     SELECT DISTINCT ON (h.watch_id, w.object_id, e.scope) h.watch_id, h.item_id, h.since, h.after, w.object_id,
         w.fact_id, e.id AS entity_id, e.scope
     FROM watch_candidate w
@@ -99,11 +97,19 @@ FROM (
     JOIN watch_entity e ON e.id = w.subject_id AND e.scope <> ''
     WHERE w.predicate = 'registered-by' AND coalesce(w.role, 'registrant') = 'registrant'
     ORDER BY h.watch_id, w.object_id, e.scope, h.since NULLS FIRST, h.item_id, w.fact_id
+)
+INSERT INTO watch_match
+SELECT 'shared-registrant', k.watch_id, k.item_id, k.since, d.id, k.entity_id, d.digest || ' ' || r.digest,
+    c.event_time, c.fact_id, k.fact_id
+FROM (
+    SELECT *, row_number() OVER (PARTITION BY watch_id, object_id ORDER BY since NULLS FIRST, item_id, fact_id) AS rank
+    FROM known
 ) k
 JOIN watch_candidate c ON c.object_id = k.object_id AND c.predicate = 'registered-by'
     AND coalesce(c.role, 'registrant') = 'registrant' AND (k.after IS NULL OR c.event_time >= k.after)
 JOIN watch_entity d ON d.id = c.subject_id AND d.scope <> '' AND d.scope <> k.scope
 JOIN watch_entity r ON r.id = c.object_id AND r.kind IN ('email', 'registrant', 'phone')
+WHERE k.rank <= 2
 """
 
 _CERTIFICATE_NAME: Final = """

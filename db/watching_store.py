@@ -18,14 +18,20 @@ WHERE w.rules && ARRAY['*', m.rule]
 ORDER BY m.watch_id, m.rule, m.novelty, m.since NULLS FIRST, m.item_id, m.other_id
 """
 
-# Those that are not findings yet, with what their titles and annotations need.
+# Those that are not findings yet, with what their titles and annotations need, and whether a hub ties them together.
 NEW_FINDINGS: Final = """
+WITH shared AS (
+    SELECT DISTINCT m.watch_id, m.rule, m.subject_id
+    FROM watch_hub b JOIN watch_candidate c ON c.object_id = b.id JOIN watch_match m ON m.fact_id = c.fact_id
+    WHERE m.rule IN ('shared-registrant', 'reused-key')
+)
 SELECT g.watch_id, g.rule, g.novelty, s.kind, s.value, s.scope, host(s.address), o.kind, o.value, o.scope,
-    host(o.address), i.match, i.kind, i.value
+    host(o.address), i.match, i.kind, i.value, h.rule IS NOT NULL
 FROM watch_found g
 JOIN entity s ON s.id = g.subject_id
 LEFT JOIN entity o ON o.id = g.other_id
 JOIN watch_item i ON i.id = g.item_id
+LEFT JOIN shared h ON (h.watch_id, h.rule, h.subject_id) = (g.watch_id, g.rule, g.subject_id)
 WHERE NOT EXISTS (SELECT FROM finding n WHERE (n.watch_id, n.rule, n.novelty) = (g.watch_id, g.rule, g.novelty))
 ORDER BY g.watch_id, g.rule, g.novelty
 """

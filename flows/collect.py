@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Sequence
 
 from prefect import flow, get_run_logger
 from prefect.artifacts import create_table_artifact
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 
-from db.engine import warehouse
+from db import status
+from db.engine import warehouse, what_failed
 from intel.config.sources import read_sources
+from intel.errors import BusyError, CollectError
 from intel.settings import settings
 from tasks.collect.session import find_source, open_run
 from tasks.collect.task import collect
 from tasks.load.task import load
 from tasks.normalize.task import normalize
-
-log = logging.getLogger(__name__)
 
 
 @flow(name="collect-source", flow_run_name="collect {source}", persist_result=False)
@@ -43,22 +43,40 @@ def collect_source(source: str) -> int:
 
 @flow(name="collect-cadence", flow_run_name="collect {cadence}", persist_result=False)
 def collect_cadence(cadence: str) -> None:
-    """Collect from every enabled source of a cadence class; one that fails spares the others."""
-    logger = get_run_logger()
+    """Collect from every enabled source of a cadence class; one that fails spares the others.
+
+    Raises CollectError where all of them failed. One that another process collects from now has not.
+    """
     rows: list[dict[str, str | int]] = []
     failed: list[str] = []
     for name, entry in read_sources(settings().configs).items():
         if not entry.enabled or entry.cadence != cadence or entry.transport == "ct":
             continue
         state: State[int] = collect_source(name, return_state=True)
-        result = state.result(raise_on_failure=False)
+        result: object = state.result(raise_on_failure=False)
         new = result if isinstance(result, int) else 0
-        rows.append({"source": name, "outcome": str(state.name), "new facts": new, "said": (state.message or "")[:200]})
-        if not state.is_completed():
+        rows.append({"source": name, "outcome": str(state.name), "new facts": new, "said": _said(name, state, result)})
+        if not state.is_completed() and not isinstance(result, BusyError):
             failed.append(name)
     if rows:
         create_table_artifact(key=f"collect-{cadence}", table=rows)
-    if failed:
-        logger.warning(
-            "%s of %s sources failed: %s; see `lapsewatch status`", len(failed), len(rows), ", ".join(failed)
-        )
+    tell(failed, len(rows))
+
+
+def tell(failed: Sequence[str], total: int) -> None:
+    """Warn of the sources that failed. Raises CollectError where that is all of them: such a run is not a good one."""
+    if not failed:
+        return
+    said = f"{len(failed)} of {total} sources failed: {', '.join(failed)}; `lapsewatch status` says why"
+    get_run_logger().warning("%s", said)
+    if len(failed) == total:
+        raise CollectError(f"couldn't collect anything: {said}")
+
+
+def _said(source: str, state: State[int], result: object) -> str:
+    """What the run says went wrong or lacked; of one that never began, what our own error says."""
+    with warehouse() as engine, engine.connect() as connection:
+        said = status.said(connection, source, str(state.state_details.flow_run_id))
+    if said is None:
+        said = what_failed(result) if isinstance(result, BaseException) else ""
+    return said[:200]

@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
-from prefect import flow
+from prefect import flow, get_run_logger
+from prefect.futures import PrefectFuture
 
+from intel.errors import BusyError
+from tasks.assess.task import when_free
 from tasks.watch import task as watch
+from tasks.watch.monitor import Monitored
 
 
 @flow(name="monitor-registrations", persist_result=False)
 def monitor_registrations() -> int:
     """Judge names, addresses and registration; returns the number of new findings."""
-    return watch.monitor_registrations.submit().result().findings
+    return findings_of(when_free(watch.monitor_registrations).submit())
 
 
 @flow(name="monitor-certificates", persist_result=False)
 def monitor_certificates() -> int:
     """Judge certificates and keys; returns the number of new findings."""
-    return watch.monitor_certificates.submit().result().findings
+    return findings_of(when_free(watch.monitor_certificates).submit())
+
+
+def findings_of(judging: PrefectFuture[Monitored]) -> int:
+    """How many findings it made; none where another process stayed at it, which is no failure of this run.
+
+    A monitor looks for work again until there is none, so the one that was at it for all that time takes over.
+    """
+    ended: object = judging.result(raise_on_failure=False)
+    if isinstance(ended, BusyError):
+        get_run_logger().info("%s", ended)
+        return 0
+    if isinstance(ended, BaseException):
+        raise ended
+    return judging.result().findings

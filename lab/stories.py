@@ -108,7 +108,7 @@ def real(data: Path) -> Iterator[Story]:
             days=(
                 Day(
                     title=f"{realworld.FIRST_DAY:%d %B %Y}: what is known",
-                    said=f"Trails of {len(content.actors)} watched actors and others, TweetFeed in three shapes, OpenPhish.",
+                    said=f"Trails of {len(content.actors)} watched actors and others, TweetFeed, OpenPhish.",
                     moment=realworld.FIRST_DAY,
                 ),
                 Day(

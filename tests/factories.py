@@ -99,7 +99,9 @@ def fact(
         "batch_id": batch_id if batch_id is not None else batch(connection, run_id),
     } | values
     fact_id = connection.execute(insert(Fact).values(**row).returning(Fact.id)).scalar_one()
-    connection.execute(insert(FactHistory).values(fact_id=fact_id, event_time=event_time, ended=False, run_id=run_id))
+    connection.execute(
+        insert(FactHistory).values(fact_id=fact_id, event_time=event_time, ended=False, batch_id=row["batch_id"])
+    )
     return fact_id
 
 

@@ -49,9 +49,10 @@ def play(*, data: Path | None, keep: Path | None) -> int:
     """Play the story; returns the exit code."""
     began = time.monotonic()
     home = keep.absolute() if keep is not None else Path(tempfile.mkdtemp(prefix="lapsewatch-demo-"))
-    # PostgreSQL runs under an account of its own when root starts it; it must be able to enter.
-    home.mkdir(parents=True, exist_ok=True)
-    home.chmod(0o711)
+    if not home.exists() or keep is None:
+        home.mkdir(parents=True, exist_ok=True)
+        # PostgreSQL runs under an account of its own when root starts it; it must be able to enter.
+        home.chmod(0o711)
     make: Callable[..., Any] = (lambda: real(data.absolute())) if data is not None else invented
     try:
         with make() as story, _environment(home, data):
@@ -83,14 +84,18 @@ def _environment(home: Path, data: Path | None) -> Iterator[None]:
     }
     if data is not None:
         values["LAPSEWATCH_DATA"] = str(data.absolute())
-    before = {name: os.environ.get(name) for name in values}
+    # Nothing of the installation that the demo is played in may be touched: not its database, not its documents.
+    before = {name: value for name, value in os.environ.items() if name.startswith("LAPSEWATCH_")}
+    for name in before:
+        del os.environ[name]
     os.environ.update(values)
     settings.cache_clear()
     try:
         yield
     finally:
-        for name, value in before.items():
-            os.environ.pop(name, None) if value is None else os.environ.update({name: value})
+        for name in values:
+            os.environ.pop(name, None)
+        os.environ.update(before)
         settings.cache_clear()
 
 

@@ -143,7 +143,7 @@ def _set(number: int, status: review.Status, reason: str) -> None:
 def show(
     thing: Annotated[str, typer.Argument(help="A domain, address, URL, hash, actor:ID, certificate:SHA-256, ...")],
     reveal: Annotated[str, typer.Option(help="Show people's data; the reason is written down.")] = "",
-    limit: Annotated[int, typer.Option(min=1, max=1_000, help="At most so many of each.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=1_000, help="At most so many of each.")] = 100,
     as_json: Json = False,
 ) -> None:
     """Show all that is known of one thing: links, facts with their sources, findings."""
@@ -157,19 +157,11 @@ def show(
         print_json(found)
         return
     console.print(Text(f"{wanted.kind} {wanted.value}", style="bold"))
-    show_blocks(
-        "facts",
-        (
-            (
-                f"{fact['predicate']} {fact['object'] or '(' + fact['state'] + ')'}",
-                (
-                    f"says {fact['source']} ({fact['reliability']}), {TLP(fact['tlp']).label}, {_when(fact)}",
-                    f"reference {fact['reference']}" if fact["reference"] else "",
-                ),
-            )
-            for fact in found["facts"]
-        ),
-    )
+    show_blocks("facts", _facts(found["facts"]).items())
+    if not found["facts"]:
+        console.print("nobody has said anything of it by itself")
+    if len(found["facts"]) == limit:
+        console.print(f"the newest {limit} facts are shown; --limit shows more")
     show_blocks(
         "named by",
         (
@@ -189,6 +181,21 @@ def show(
             for one in found["findings"]
         ),
     )
+
+
+def _facts(facts: list[dict[str, Any]]) -> dict[str, list[str]]:
+    """What is said -> who says so: a registry and a registrar that say the same are one line, two feeds are two."""
+    found: dict[str, list[str]] = {}
+    for fact in facts:
+        of = [str(fact["qualifiers"][name]) for name in ("role", "type") if (fact["qualifiers"] or {}).get(name)]
+        said = " ".join([fact["predicate"], fact["object"] or f"({fact['state']})", *(f"[{one}]" for one in of)])
+        lines = found.setdefault(said, [])
+        line = f"says {fact['source']} ({fact['reliability']}), {TLP(fact['tlp']).label}, {_when(fact)}"
+        if line not in lines:
+            lines.append(line)
+        if fact["reference"]:
+            lines.append(f"reference {fact['reference']}")
+    return found
 
 
 def _when(fact: dict[str, Any]) -> str:

@@ -37,7 +37,7 @@ def register(app: typer.Typer) -> None:
 
 def list_sources(as_json: Json = False) -> None:
     """List the sources of configs/: what they are, what their licence allows, whether they are on."""
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "source": source.name,
             "on": source.enabled,
@@ -146,11 +146,15 @@ def status(as_json: Json = False) -> None:
         console.print("findings: " + (", ".join(f"{row['findings']} {row['status']}" for row in findings) or "none"))
         waiting = [row for row in backlog if row["batches"]]
         if waiting:
-            console.print("to judge: " + ", ".join(f"{row['monitor']} {row['batches']} batches" for row in waiting))
-        console.print(
-            "warehouse: "
-            + (", ".join(f"{row['table']} {row['rows']:,} rows" for row in sizes if row["rows"]) or "empty")
-        )
+            console.print("batches to judge: " + ", ".join(f"{row['monitor']} {row['batches']}" for row in waiting))
+        for row in backlog:
+            if row["overtaken"]:
+                ids = ", ".join(str(number) for number in row["overtaken"])
+                console.print(f"{row['monitor']} passed over batches {ids}: they failed, or came while it looked")
+        # The planner counts rows, now and then: until it has, only the size is known.
+        counted = ", ".join(f"{row['table']} {row['rows']:,} rows" for row in sizes if row["rows"])
+        size = sum(row["bytes"] for row in sizes) / (1 << 20)
+        console.print(f"warehouse: {size:,.1f} MiB, {counted or 'its rows are counted nightly'}")
     if any(run["health"] in {"failed", "stale", "partial"} for run in runs):
         raise typer.Exit(ATTENTION)
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import FrameType
 from typing import Final
 
 from sqlalchemy import create_engine, text
 
-from apps.cli import prefect_server
+from apps.cli import interrupts, prefect_server
 from apps.cli.services import Running, Service, answers
 from db import embedded
 from db.engine import open_engine, psycopg_url
@@ -27,8 +25,11 @@ _DATABASES: Final = ("lapsewatch", "prefect")
 
 @contextmanager
 def everything(say: Say) -> Iterator[Running]:
-    """All services, healthy, with the timetable deployed, for as long as the block lasts."""
-    with databases() as (warehouse_url, prefect_url):
+    """All services, healthy, with the timetable deployed, for as long as the block lasts.
+
+    Ctrl-C, SIGTERM and SIGHUP raise KeyboardInterrupt at any time in here; everything is stopped then.
+    """
+    with interrupts.stoppable(), databases() as (warehouse_url, prefect_url):
         engine = open_engine(warehouse_url)
         upgrade_engine(engine)
         engine.dispose()
@@ -88,20 +89,11 @@ def _taxii() -> Service:
 
 
 def until_interrupted(running: Running) -> None:
-    """Wait for Ctrl-C or SIGTERM; raises UnavailableError where a service ends by itself."""
-    stopped: list[int] = []
-
-    def stop(number: int, _frame: FrameType | None) -> None:
-        stopped.append(number)
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        while not stopped:
+    """Wait for Ctrl-C, SIGTERM or SIGHUP; raises UnavailableError where a service ends by itself."""
+    with suppress(KeyboardInterrupt):
+        while True:
             running.check()
             time.sleep(0.5)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def log_folder() -> Path:

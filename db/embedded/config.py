@@ -61,7 +61,8 @@ def default_settings(*, memory: int, lz4: bool, shared_memory: int) -> dict[str,
         "effective_cache_size": f"{max(128, mib * 3 // 4)}MB",
         "maintenance_work_mem": f"{max(32, min(mib // 8, 512))}MB",
         "work_mem": f"{max(4, min(mib // 32, 64))}MB",
-        # Disks without moving parts, and most of the warehouse in memory: a page by index costs little more than one in turn.
+        # Disks without moving parts, and most of the warehouse in memory: a page by index costs little more than one in
+        # turn.
         "random_page_cost": "1.1",
         "max_wal_size": "8GB",
         "checkpoint_timeout": "15min",

@@ -5,11 +5,12 @@ A new feed of a known format is an entry, never code.
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from intel.config.read import Strict, TLPLabel, check, read_yaml
 from intel.entities import Kind
@@ -19,6 +20,19 @@ from intel.facts import TLP, Predicate
 
 def _kind(value: str) -> str:
     return value if value == "auto" else Kind(value).value
+
+
+def _dates(value: str) -> str:
+    """An expression that finds a date, or none."""
+    if not value:
+        return value
+    try:
+        named = set(re.compile(value).groupindex)
+    except re.error as error:
+        raise ValueError(f"it is no regular expression: {error}") from None
+    if not {"year", "month", "day"} <= named <= {"year", "month", "day", "hour", "minute"}:
+        raise ValueError("its named groups have to be year, month and day, and hour and minute where it says them")
+    return value
 
 
 KindName = Annotated[str, AfterValidator(_kind)]
@@ -99,7 +113,7 @@ class Options(Strict):
     """Which files of a folder."""
     documents: Literal["together", "sequence"] = "together"
     """A folder's files: parts of one statement, or one whole snapshot after another in the order of their times."""
-    as_of: str = ""
+    as_of: Annotated[str, AfterValidator(_dates)] = ""
     """Regular expression with groups year, month, day, hour, minute in a document's location: its event time."""
     comment: str = "#"
     """What comments begin with; several beginnings are parted by white space (`# ; //`)."""
@@ -122,9 +136,9 @@ class Options(Strict):
     naming_authority: str = ""
     """Prefix of the actors' ids that the source claims: `maltrail`, `misp-galaxy`, `mitre`."""
     collection: str = ""
-    """TAXII: id, alias or title of the collection."""
+    """TAXII: id or alias of the collection."""
     api_root: str = ""
-    """TAXII: API root; empty takes the server's default."""
+    """TAXII: API root; empty takes `location`."""
     username: str = ""
     """TAXII and HTTP: user of HTTP Basic, whose password is in the environment variable `secret`."""
     follow: Literal["head", "start"] = "head"
@@ -170,6 +184,13 @@ class Source(Strict):
     """Whether look-ups that the actor can see are allowed for what it names."""
     options: Options = Options()
     limits: Limits = Limits()
+
+    @model_validator(mode="after")
+    def _snapshots_come_whole(self) -> Self:
+        # These bring what is new, slice by slice: as snapshots, each slice would end what the others state.
+        if self.snapshot and self.transport not in {"http", "folder"}:
+            raise ValueError(f"transport {self.transport} brings what is new, never all: its semantics are stream")
+        return self
 
     @property
     def default_tlp(self) -> TLP:

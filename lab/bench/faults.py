@@ -13,10 +13,8 @@ is an embedded one, with fsync and all that keeps data safe on.
 from __future__ import annotations
 
 import itertools
-import multiprocessing
 import os
 import shutil
-import signal
 import tempfile
 import time
 from collections import Counter
@@ -27,17 +25,14 @@ from pathlib import Path
 from random import Random
 from typing import Final, Literal
 
-from sqlalchemy import create_engine, text
-from sqlalchemy.pool import NullPool
-
-from db import embedded
 from db.engine import open_engine
 from db.migrate import upgrade
 from intel.config.watches import read_watches
 from intel.errors import WarehouseError
-from lab.bench._faults_child import DONE, FAILED, PHASES, play
+from lab.bench._faults_child import DONE, PHASES
 from lab.bench._faults_dump import Dump, differences, dump
 from lab.bench._faults_lab import DAYS, StoryLab, story_lab
+from lab.bench._faults_processes import Child, Server, running_server
 from lab.bench.result import Result, Table
 from lab.configs import write_configs
 from tasks.watch import items
@@ -47,7 +42,6 @@ RESTARTS: Final = 18
 SEED: Final = 20260302
 _DAY: Final = (PHASES[0], PHASES[0], *PHASES)
 """Phases that are hit on each day of a story: ingestion, the longest, more than once."""
-_SILENCE_SECONDS: Final = 120.0
 _SHOWN: Final = 20
 
 What = Literal["process", "kill server", "stop server"]
@@ -70,9 +64,9 @@ class Told:
     hits: Counter[tuple[What, str]] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
 
-    def count(self, *whats: What) -> int:
+    def count(self, *named: What) -> int:
         """Strokes that hit one of these."""
-        return sum(count for (what, _), count in self.hits.items() if what in whats)
+        return sum(count for (what, _), count in self.hits.items() if what in named)
 
 
 def run() -> Result:
@@ -139,61 +133,12 @@ def stage(settings: Mapping[str, str] | None = None) -> Iterator[Place]:
     folder = Path(tempfile.mkdtemp(prefix="lapsewatch-faults-"))
     # The server's account, where root lends it one, must get there.
     folder.chmod(0o711)
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([play.__module__])
     try:
-        with story_lab() as lab, _server(folder / "postgres", settings or {}) as server:
+        with story_lab() as lab, running_server(folder / "postgres", settings or {}) as server:
             write_configs(folder / "configs", lab.addresses)
             yield Place(folder=folder, server=server, lab=lab)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-class Server:
-    """An embedded PostgreSQL that may be killed and stopped."""
-
-    def __init__(self, data: Path, settings: Mapping[str, str]) -> None:
-        self._data = data
-        self._settings = settings
-        self._lease = embedded.acquire(data, databases=(), settings=settings)
-
-    def url(self, database: str) -> str:
-        """Of a database on it; the same after every start."""
-        return self._lease.server.url(database)
-
-    def administer(self, statement: str) -> None:
-        """Run a statement that belongs to no database."""
-        engine = create_engine(self.url("postgres"), poolclass=NullPool, isolation_level="AUTOCOMMIT")
-        with engine.connect() as connection:
-            connection.execute(text(statement))
-
-    def kill(self) -> None:
-        """SIGKILL to the postmaster; its backends go by themselves."""
-        pid = embedded.status(self._data).pid
-        if pid is not None:
-            os.kill(pid, signal.SIGKILL)
-
-    def stop(self) -> None:
-        """A fast shutdown."""
-        embedded.stop(self._data)
-
-    def start(self) -> None:
-        """Start it again, through recovery where it was killed."""
-        before, self._lease = self._lease, embedded.acquire(self._data, databases=(), settings=self._settings)
-        before.release()
-
-    def leave(self) -> None:
-        """Stop it for good."""
-        self._lease.release()
-
-
-@contextmanager
-def _server(data: Path, settings: Mapping[str, str]) -> Iterator[Server]:
-    server = Server(data, settings)
-    try:
-        yield server
-    finally:
-        server.leave()
 
 
 class Place:
@@ -246,8 +191,13 @@ class Place:
             for stroke in plan.get(number, ()):
                 if most is None or told.hits.total() < most:
                     usual = self._usual.get((number, stroke.phase), 0.0)
-                    self._strike(stroke, _Child(environment), told, after=stroke.share * usual)
-            _Child(environment).finish(told, {} if clock is None else clock, number)
+                    self._strike(stroke, Child(environment), told, after=stroke.share * usual)
+            last = Child(environment)
+            took = last.finish()
+            if last.phase != DONE:
+                told.wrong.append(f"did not come to the end of day {number + 1}: {last.failure or 'it hung or died'}")
+            if clock is not None:
+                clock |= {(number, phase): seconds for phase, seconds in took.items()}
         engine = open_engine(self._server.url(name))
         found = dump(engine)
         engine.dispose()
@@ -255,7 +205,7 @@ class Place:
         shutil.rmtree(home, ignore_errors=True)
         return found, told
 
-    def _strike(self, stroke: Stroke, child: _Child, told: Told, *, after: float) -> None:
+    def _strike(self, stroke: Stroke, child: Child, told: Told, *, after: float) -> None:
         """Let a child come to the phase, wait, and hit; a child that was done by then is no hit."""
         child.reach(stroke.phase)
         child.read_for(after)
@@ -272,74 +222,3 @@ class Place:
             told.hits[stroke.what, phase] += 1
         elif child.failure:
             told.wrong.append(f"failed before it was hit: {child.failure}")
-
-
-class _Child:
-    """A process that plays a day. `phase` is the last that it said it began; `failure` its traceback."""
-
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        context = multiprocessing.get_context("forkserver")
-        self._said, theirs = context.Pipe(duplex=False)
-        self._process = context.Process(target=play, args=(dict(environment), theirs))
-        self._process.start()
-        theirs.close()
-        self.phase = ""
-        self.failure = ""
-        self.ended = False
-
-    def reach(self, phase: str) -> None:
-        """Wait until it begins `phase`, or ends."""
-        until = time.monotonic() + _SILENCE_SECONDS
-        while not self.ended and self.phase != phase and time.monotonic() < until:
-            self._read(until - time.monotonic())
-
-    def read_for(self, seconds: float) -> None:
-        """Listen for so long, or until it ends."""
-        until = time.monotonic() + seconds
-        while not self.ended and (left := until - time.monotonic()) > 0:
-            self._read(left)
-
-    def kill(self) -> str:
-        """SIGKILL; the phase that it was in, empty where it had ended."""
-        self._process.kill()
-        self._process.join()
-        self.read_for(0.5)
-        killed = self._process.exitcode == -signal.SIGKILL and not self.failure
-        self._said.close()
-        return self.phase if killed and self.phase != DONE else ""
-
-    def wait(self) -> bool:
-        """Wait for its end; whether it came. One that does not come is killed."""
-        self._process.join(_SILENCE_SECONDS)
-        came = self._process.exitcode is not None
-        if not came:
-            self._process.kill()
-            self._process.join()
-        self.read_for(0.5)
-        self._said.close()
-        return came
-
-    def finish(self, told: Told, clock: dict[tuple[int, str], float], day: int) -> None:
-        """Let it play to the end, and note how long each phase took; that it fails is wrong."""
-        for phase, following in itertools.pairwise((*PHASES, DONE)):
-            self.reach(phase)
-            began = time.monotonic()
-            self.reach(following)
-            clock[day, phase] = time.monotonic() - began
-        if self.phase != DONE:
-            told.wrong.append(f"did not come to the end of day {day + 1}: {self.failure or 'it hung or died'}")
-        self.wait()
-
-    def _read(self, seconds: float) -> None:
-        try:
-            if not self._said.poll(max(seconds, 0.0)):
-                return
-            phase, failure = self._said.recv()
-        except (EOFError, OSError):
-            self.ended = True
-            return
-        if phase == FAILED:
-            self.failure = failure
-        else:
-            self.phase = phase
-        self.ended = phase in {FAILED, DONE}

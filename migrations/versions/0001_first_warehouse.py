@@ -329,7 +329,7 @@ def upgrade() -> None:
     sa.Column('type', sa.Text(), nullable=False, comment='STIX type'),
     sa.Column('version', sa.DateTime(timezone=True), nullable=False, comment='STIX modified, or created, or date_added where it has neither'),
     sa.Column('date_added', sa.DateTime(timezone=True), nullable=False, comment='TAXII date_added, strictly increasing (recorded time)'),
-    sa.Column('tlp', sa.SmallInteger(), nullable=False, comment='TLP 2.0 of the object, 0 to 4'),
+    sa.Column('tlp', sa.SmallInteger(), nullable=False, comment='TLP 2.0, 0 to 4; 5: taken back, served to nobody'),
     sa.Column('finding_id', sa.BigInteger(), nullable=True, comment='The finding that it says'),
     sa.Column('content', sa.Uuid(), nullable=False, comment='Digest of the object without its modified time'),
     sa.Column('body', sa.Text(), nullable=False, comment='The object as JSON, served as it is'),

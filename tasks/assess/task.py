@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from prefect import Task, task
 from prefect.artifacts import create_markdown_artifact
@@ -17,11 +17,14 @@ from tasks.assess.report import Report, branches, write_report
 from tasks.enrich.records import Case
 
 Record = TypeVar("Record")
+TRIES: Final = 10
+PAUSE: Final = 3
+"""Seconds between two tries."""
 
 
 def when_free(step: Task[..., Record]) -> Task[..., Record]:
     """The step, tried again for half a minute where another process is at it: waiting helps then, and only then."""
-    return step.with_options(retries=10, retry_delay_seconds=3, retry_condition_fn=_is_busy)
+    return step.with_options(retries=TRIES, retry_delay_seconds=PAUSE, retry_condition_fn=_is_busy)
 
 
 def _is_busy(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:

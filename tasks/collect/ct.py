@@ -6,9 +6,7 @@ the log's, with or without the slash at its end.
 
 from __future__ import annotations
 
-import binascii
 from typing import TYPE_CHECKING, Final
-from urllib.parse import quote
 
 import msgspec
 
@@ -63,14 +61,6 @@ def get_entry_and_proof(
 ) -> bytes:
     """The entry at `index` with its audit path, as JSON: where to begin at a log's end. Errors as for `get_sth`."""
     return _get(client, base_url, f"get-entry-and-proof?leaf_index={index}&tree_size={tree_size}", limits)
-
-
-def get_proof_by_hash(
-    client: httpx.Client, base_url: str, leaf_hash: bytes, tree_size: int, *, limits: HttpLimits = _SMALL
-) -> bytes:
-    """The index and audit path of a leaf hash, as JSON. Errors as for `get_sth`."""
-    encoded = quote(binascii.b2a_base64(leaf_hash, newline=False).decode(), safe="")
-    return _get(client, base_url, f"get-proof-by-hash?hash={encoded}&tree_size={tree_size}", limits)
 
 
 class _Counted(msgspec.Struct):

@@ -81,6 +81,19 @@ def _read_bytes(path: Path, name: str, max_bytes: int) -> tuple[bytes, os.stat_r
     return data, facts
 
 
+def file_time(seconds: float, now: datetime) -> datetime:
+    """The time of a file, aware UTC, in whole seconds and never after `now`: anybody can set it to anything."""
+    try:
+        return min(datetime.fromtimestamp(seconds, UTC), now).replace(microsecond=0)
+    except (ValueError, OverflowError, OSError):
+        return now.replace(microsecond=0)
+
+
+def http_date(date: datetime) -> str:
+    """An aware UTC datetime as HTTP-date (RFC 9110 section 5.6.7)."""
+    return format_datetime(date, usegmt=True)
+
+
 def read_file(
     path: Path,
     *,
@@ -103,6 +116,7 @@ def read_file(
         body = expand_zip(data, max_bytes=max_bytes, max_expansion=max_expansion, member=member)
     else:
         body = data
+    now = clock()
     media_type, _ = mimetypes.guess_type(path.with_suffix("").name if packed in _PACKED else path.name)
     return Fetched(
         url=path.absolute().as_uri(),
@@ -114,7 +128,7 @@ def read_file(
         media_type=media_type,
         charset=None,
         etag=None,
-        last_modified=format_datetime(datetime.fromtimestamp(facts.st_mtime, UTC), usegmt=True),
-        fetched_at=clock(),
+        last_modified=http_date(file_time(facts.st_mtime, now)),
+        fetched_at=now,
         headers={},
     )

@@ -149,11 +149,13 @@ def fetch(
     last_modified: str | None = None,
     headers: Mapping[str, str] | None = None,
     retry: RetryPolicy | None = None,
+    any_status: bool = False,
     clock: Callable[[], datetime] = utc_now,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Fetched:
     """GET one document; "unchanged" where the server says so (304) of the validators given.
 
+    With `any_status` an answer is an answer whatever its status says (redirects are followed all the same).
     Raises RefusedError (scheme, address, redirect: nothing is tried again), UnreachableError (also a body cut short),
     StatusError, ThrottledError (429 or 503 that asks for more patience than `retry.max_retry_after`), OversizedError
     and ReadError (a content coding that does not decode).
@@ -167,7 +169,7 @@ def fetch(
 
     def attempt() -> Fetched:
         with network.deadline(limits.max_seconds):
-            return _attempt(client, target, asked, limits, clock)
+            return _attempt(client, target, asked, limits, clock, any_status=any_status)
 
     return retrying(attempt, policy=retry, sleep=sleep)
 
@@ -208,7 +210,13 @@ def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
 
 
 def _attempt(
-    client: httpx.Client, url: httpx.URL, headers: Mapping[str, str], limits: HttpLimits, clock: Callable[[], datetime]
+    client: httpx.Client,
+    url: httpx.URL,
+    headers: Mapping[str, str],
+    limits: HttpLimits,
+    clock: Callable[[], datetime],
+    *,
+    any_status: bool,
 ) -> Fetched:
     target = url
     for _ in range(limits.max_redirects + 1):
@@ -218,7 +226,7 @@ def _attempt(
         try:
             if response.status_code not in _REDIRECTS or "location" not in response.headers:
                 with _translated(target):
-                    return _finish(response, (url, target), headers, limits, clock)
+                    return _finish(response, (url, target), headers, limits, clock, any_status=any_status)
             hop = _next_hop(response, target)
         finally:
             response.close()
@@ -263,11 +271,13 @@ def _finish(
     headers: Mapping[str, str],
     limits: HttpLimits,
     clock: Callable[[], datetime],
+    *,
+    any_status: bool,
 ) -> Fetched:
     url, final = urls
     conditional = "If-None-Match" in headers or "If-Modified-Since" in headers
     unchanged = response.status_code == 304 and conditional
-    if not unchanged:
+    if not unchanged and not any_status:
         _raise_for_status(response, final, clock())
     body, wire = (b"", 0) if unchanged else _read(response, final, limits)
     media_type, parameters = parse_media_type(response.headers.get("content-type"))

@@ -105,17 +105,6 @@ def events(
         yield fetched, {uuid: timestamp}
 
 
-def read_hashes(get: Get) -> Fetched | None:
-    """Get hashes.csv (MD5 of each value, event uuid), kept as a document; None where the feed has none."""
-    try:
-        fetched = get("hashes.csv")
-    except StatusError as error:
-        if error.status in {403, 404, 410}:
-            return None
-        raise
-    return fetched if fetched.outcome == "unchanged" or b"," in fetched.body[:200] else None
-
-
 def from_url(client: httpx.Client, base: str, *, limits: HttpLimits, **options: Any) -> Get:
     """Make a `get` for a feed on a web server; `options` are those of `fetch`."""
     base = base if base.endswith("/") else base + "/"

@@ -11,24 +11,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-import httpx
 import msgspec
 
-from intel.errors import OversizedError, ReadError, RefusedError, UnreachableError
+from intel.errors import ReadError
 from intel.names import canonical_name
-from tasks.collect import network
-from tasks.collect.fetched import Fetched, public_url, utc_now
-from tasks.collect.http import HttpLimits
-from tasks.collect.inflate import Inflater
-from tasks.collect.media import parse_media_type
+from tasks.collect.fetched import Fetched, utc_now
+from tasks.collect.http import HttpLimits, RetryPolicy, fetch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    import httpx
+
 RDAP_LIMITS: Final = HttpLimits(max_bytes=1 << 20, max_seconds=30.0, read_seconds=20.0, max_redirects=3)
 _ACCEPT: Final = "application/rdap+json, application/json;q=0.9"
-_KEPT_HEADERS: Final = ("content-type", "date", "retry-after", "server", "link")
+_ONCE: Final = RetryPolicy(retries=0)
 
 
 def bootstrap(iana_json: bytes, tld: str) -> tuple[str, ...]:
@@ -102,69 +100,7 @@ def fetch_answer(
 ) -> Fetched:
     """GET `url` once and keep what comes, with any status; redirects are followed as far as `limits` allow.
 
-    Raises RefusedError (address, scheme, a redirect from https to http or in a circle), UnreachableError,
+    Raises RefusedError (address, scheme, a redirect from https to http or without end), UnreachableError,
     OversizedError and ReadError (a content coding that does not decode).
     """
-    shown = public_url(url)
-    try:
-        with network.deadline(limits.max_seconds):
-            return _answer(client, httpx.URL(url), limits, clock)
-    except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError, UnicodeError) as error:
-        raise RefusedError(f"couldn't ask {shown}: not a URL of HTTP; nothing was sent there") from error
-    except httpx.TransportError as error:
-        cause = type(error).__name__
-        raise UnreachableError(f"couldn't ask {shown}: {cause}; the look-up is repeated later") from error
-
-
-def _answer(client: httpx.Client, url: httpx.URL, limits: HttpLimits, clock: Callable[[], datetime]) -> Fetched:
-    timeout = httpx.Timeout(limits.read_seconds, connect=limits.connect_seconds)
-    target = url
-    asked: set[httpx.URL] = set()
-    while len(asked) <= limits.max_redirects and target not in asked:
-        asked.add(target)
-        request = client.build_request("GET", target, headers={"Accept": _ACCEPT}, timeout=timeout)
-        response = client.send(request, stream=True)
-        try:
-            following = response.next_request
-            if following is None:
-                return _finished(response, url, target, limits, clock)
-        finally:
-            response.close()
-        if target.scheme == "https" and following.url.scheme != "https":
-            raise RefusedError(f"couldn't ask {public_url(str(url))}: it redirects from https; it is left out")
-        target = following.url.copy_with(userinfo=b"", fragment=None)
-    raise RefusedError(f"couldn't ask {public_url(str(url))}: it redirects without end; it is left out")
-
-
-def _finished(
-    response: httpx.Response, url: httpx.URL, final: httpx.URL, limits: HttpLimits, clock: Callable[[], datetime]
-) -> Fetched:
-    coding = response.headers.get("content-encoding", "identity").strip().lower() or "identity"
-    inflater = Inflater(coding.removeprefix("x-"), max_bytes=limits.max_bytes, max_expansion=limits.max_expansion)
-    body, wire = bytearray(), 0
-    for piece in response.iter_raw():
-        wire += len(piece)
-        if wire > limits.max_bytes:
-            raise OversizedError(
-                f"couldn't ask {public_url(str(final))}: more than {limits.max_bytes} bytes; the answer was dropped"
-            )
-        body += inflater.feed(piece)
-    if not inflater.complete:
-        raise UnreachableError(
-            f"couldn't ask {public_url(str(final))}: its body is cut short; the look-up is repeated later"
-        )
-    media_type, _ = parse_media_type(response.headers.get("content-type"))
-    return Fetched(
-        url=str(url),
-        final_url=str(final),
-        status=response.status_code,
-        outcome="new",
-        body=bytes(body),
-        wire_bytes=wire,
-        media_type=media_type,
-        charset=None,
-        etag=None,
-        last_modified=None,
-        fetched_at=clock(),
-        headers={name: response.headers[name][:1024] for name in _KEPT_HEADERS if name in response.headers},
-    )
+    return fetch(client, url, limits=limits, headers={"Accept": _ACCEPT}, retry=_ONCE, any_status=True, clock=clock)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from sqlalchemy import Engine
 
 from db import runs, staging
+from db.engine import what_failed
 from db.rows import driver
 from intel.config.sources import Source, read_sources
 from intel.errors import ConfigError, LapsewatchError
@@ -58,5 +59,5 @@ def _fail(engine: Engine, run_id: int, error: BaseException) -> None:
         with engine.begin() as connection:
             runs.finish(connection, run_id, outcome="failed", error=message)
             staging.sweep(driver(connection), run_id)
-    except Exception:
-        log.exception("couldn't close run %s; the next run of its source closes it", run_id)
+    except Exception as fault:  # noqa: BLE001 - whatever it is, the error that brought us here is the one to go on up
+        log.warning("couldn't close run %s: %s; the next run of its source closes it", run_id, what_failed(fault))

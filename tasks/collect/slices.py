@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final
 
 import httpx
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from db import documents, runs
 from intel.config.sources import Source, read_network
@@ -25,11 +22,11 @@ from intel.errors import CollectError, ConfigError, ReadError
 from intel.settings import settings
 from tasks.collect import misp, taxii
 from tasks.collect.credentials import Credentials
-from tasks.collect.fetched import Fetched, expect_media
-from tasks.collect.files import list_files, read_file
+from tasks.collect.fetched import utc_now
+from tasks.collect.folder import folder, take_next, take_together
 from tasks.collect.http import HttpLimits, fetch, open_client
-from tasks.collect.media import parse_http_date
 from tasks.collect.network import NetworkPolicy
+from tasks.collect.received import Received, Slice, receive
 from tasks.collect.retry import RetryPolicy
 from tasks.collect.taxii_client import TaxiiHttp
 from tasks.records import Collected, Run
@@ -40,53 +37,46 @@ _USER_AGENT: Final = "Lapsewatch/0.1"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Received:
-    """A document that is new, before it is stored."""
+class _Look:
+    """What the warehouse knows, asked for by the transports that use it."""
 
-    location: str
-    body: bytes
-    as_of: datetime
-    fetched_at: datetime
-    media_type: str = ""
-    etag: str = ""
-    last_modified: str = ""
+    engine: Engine
+    name: str
+    run: Run
 
+    def known(self, location: str | None = None) -> dict[str, Any]:
+        with self.engine.connect() as connection:
+            return runs.last_documents(connection, self.run.source_id, location)
 
-@dataclass(frozen=True, kw_only=True)
-class Slice:
-    """What one look at a source brought."""
+    def cursor(self) -> dict[str, Any]:
+        with self.engine.connect() as connection:
+            return runs.read_cursor(connection, f"source:{self.name}") or {}
 
-    received: tuple[Received, ...] = ()
-    as_of: datetime | None = None
-    cursor: dict[str, Any] | None = None
-    more: bool = False
-    problems: tuple[str, ...] = ()
+    def used(self) -> runs.Used:
+        with self.engine.connect() as connection:
+            return runs.used(connection, self.run.run_id)
+
+    def is_loaded(self, digest: bytes) -> bool:
+        with self.engine.connect() as connection:
+            return bool(runs.loaded_digests(connection, self.run.source_id, [digest]))
 
 
 def collect_slice(engine: Engine, source: Source, run: Run) -> Collected:
     """The next slice of `source`, stored. Raises CollectError, ReadError or ConfigError; nothing is committed then."""
-    with engine.connect() as connection:
-        known = runs.last_documents(connection, run.source_id)
-        cursor = runs.read_cursor(connection, f"source:{source.name}") or {}
-        used = runs.used(connection, run.run_id)
-    found = (
-        _taxii(source, cursor, used)
-        if source.transport == "taxii"
-        else _TRANSPORTS[source.transport](source, known, cursor)
-    )
+    found = _TRANSPORTS[source.transport](source, _Look(engine=engine, name=source.name, run=run))
     received = found.received
     if not source.snapshot:
         received = _unknown(engine, run, received)
-    moved = found.cursor is not None and found.cursor != cursor
-    ids = _store(engine, run, received)
+    ids = _store(engine, run, received, found.again)
     return Collected(
         source=source.name,
         source_id=run.source_id,
         run_id=run.run_id,
         snapshot=source.snapshot,
         documents=ids,
-        as_of=found.as_of,
-        cursor=found.cursor if moved else None,
+        # A snapshot of which nothing new could be had has the time at which that was seen; it ends nothing.
+        as_of=found.as_of or (utc_now() if source.snapshot and found.problems else None),
+        cursor=found.cursor,
         more=found.more,
         problems=found.problems,
     )
@@ -131,35 +121,8 @@ def credentials(source: Source) -> Credentials | None:
     return Credentials(kind="bearer", secret=secret)
 
 
-def as_of(source: Source, location: str, fetched: Fetched) -> datetime:
-    """The event time of a document: what its name says (options.as_of), its Last-Modified, or when it came."""
-    if source.options.as_of:
-        match = re.search(source.options.as_of, location)
-        if match is None:
-            raise ReadError(f"couldn't date {location}: options.as_of of {source.name} does not match it")
-        parts = {name: int(value) for name, value in match.groupdict().items() if value}
-        return datetime(
-            parts["year"], parts["month"], parts["day"], parts.get("hour", 0), parts.get("minute", 0), tzinfo=UTC
-        )
-    dated = parse_http_date(fetched.last_modified) if fetched.last_modified else None
-    return dated or fetched.fetched_at
-
-
-def _received(source: Source, location: str, fetched: Fetched) -> Received:
-    expect_media(fetched, source.format.value)
-    return Received(
-        location=location,
-        body=fetched.body,
-        as_of=as_of(source, location, fetched),
-        fetched_at=fetched.fetched_at,
-        media_type=fetched.media_type or "",
-        etag=fetched.etag or "",
-        last_modified=fetched.last_modified or "",
-    )
-
-
-def _http(source: Source, known: dict[str, Any], _cursor: dict[str, Any]) -> Slice:
-    last = known.get(source.location)
+def _http(source: Source, look: _Look) -> Slice:
+    last = look.known(source.location).get(source.location)
     key = credentials(source)
     with http_client(source) as (client, limits):
         fetched = fetch(
@@ -173,46 +136,18 @@ def _http(source: Source, known: dict[str, Any], _cursor: dict[str, Any]) -> Sli
         )
     if fetched.outcome == "unchanged" or (last and hashlib.sha256(fetched.body).digest() == last.sha256):
         return Slice()
-    document = _received(source, source.location, fetched)
+    document = receive(source, source.location, fetched)
     return Slice(received=(document,), as_of=document.as_of)
 
 
-def folder(source: Source) -> Path:
-    """Where a source's files lie; a relative location is below LAPSEWATCH_DATA."""
-    path = Path(source.location)
-    return path if path.is_absolute() else settings().data / path
+def _folder(source: Source, look: _Look) -> Slice:
+    if source.snapshot and source.options.documents == "together":
+        return take_together(source, look.known())
+    return take_next(source, look.known(), look.is_loaded, max_documents=MAX_SLICE_DOCUMENTS, max_bytes=MAX_SLICE_BYTES)
 
 
-def _folder(source: Source, known: dict[str, Any], _cursor: dict[str, Any]) -> Slice:
-    root = folder(source)
-    paths = [root] if root.is_file() else list_files(root, source.options.pattern)
-    base = root.parent if root.is_file() else root
-    found: list[Received] = []
-    problems: list[str] = []
-    changed = False
-    for path in paths:
-        location = path.relative_to(base).as_posix()
-        try:
-            fetched = read_file(path, max_bytes=source.limits.bytes, max_expansion=source.limits.expansion, within=base)
-            document = _received(source, location, fetched)
-        except (ReadError, CollectError) as error:
-            problems.append(f"{location}: {error}")
-            continue
-        last = known.get(location)
-        fresh = last is None or last.sha256 != hashlib.sha256(document.body).digest()
-        changed = changed or fresh
-        # A snapshot in several files speaks only as a whole: one changed file brings all of them.
-        if fresh or (source.snapshot and source.options.documents == "together"):
-            found.append(document)
-    if not changed:
-        return Slice(problems=tuple(problems))
-    if source.options.documents == "sequence":
-        found.sort(key=lambda document: (document.as_of, document.location))
-        return Slice(received=(found[0],), as_of=found[0].as_of, more=len(found) > 1, problems=tuple(problems))
-    return Slice(received=tuple(found), as_of=max(document.as_of for document in found), problems=tuple(problems))
-
-
-def _misp(source: Source, _known: dict[str, Any], cursor: dict[str, Any]) -> Slice:
+def _misp(source: Source, look: _Look) -> Slice:
+    cursor = look.cursor()
     problems: list[str] = []
     received: list[Received] = []
     seen: dict[str, int] = dict(cursor.get("events", {}))
@@ -225,14 +160,14 @@ def _misp(source: Source, _known: dict[str, Any], cursor: dict[str, Any]) -> Sli
         else:
             get = misp.from_folder(folder(source), max_bytes=source.limits.bytes)
         events = misp.events(get, seen, problem=lambda name, error: problems.append(f"{name}: {error}"))
-        for fetched, update in events:
-            if len(received) >= MAX_SLICE_DOCUMENTS or size > MAX_SLICE_BYTES:
-                more = True
-                break
-            name = fetched.url.rpartition("/")[2]
-            received.append(_received(source, name, fetched))
-            size += len(fetched.body)
-            seen |= update
+        with _keeping(received, problems):
+            for fetched, update in events:
+                if len(received) >= MAX_SLICE_DOCUMENTS or size > MAX_SLICE_BYTES:
+                    more = True
+                    break
+                received.append(receive(source, fetched.url.rpartition("/")[2], fetched))
+                size += len(fetched.body)
+                seen |= update
     return Slice(
         received=tuple(received),
         cursor={"events": seen} if received else None,
@@ -241,7 +176,8 @@ def _misp(source: Source, _known: dict[str, Any], cursor: dict[str, Any]) -> Sli
     )
 
 
-def _taxii(source: Source, cursor: dict[str, Any], used: runs.Used) -> Slice:
+def _taxii(source: Source, look: _Look) -> Slice:
+    cursor, used = look.cursor(), look.used()
     limits = replace(_http_limits(source), max_bytes=min(source.limits.bytes, MAX_SLICE_BYTES))
     http = TaxiiHttp(policy=policy(), user_agent=_USER_AGENT, limits=limits, retry=patience(source))
     wanted = taxii.TaxiiSource(
@@ -255,62 +191,87 @@ def _taxii(source: Source, cursor: dict[str, Any], used: runs.Used) -> Slice:
         bytes_before=used.bytes,
         seconds_before=used.seconds,
     )
+    store = settings().document_store
     received: list[Received] = []
+    problems: list[str] = []
     size, more = 0, False
     last: dict[str, Any] | None = None
-    for page in taxii.pages(wanted, {name: str(value) for name, value in cursor.items()}, http=http):
-        last = page.cursor
-        if page.count:
-            received.append(
-                Received(
-                    location=page.url,
-                    body=page.body,
-                    as_of=page.fetched_at,
-                    fetched_at=page.fetched_at,
-                    media_type="application/taxii+json",
+    with _keeping(received, problems):
+        for page in taxii.pages(wanted, {name: str(value) for name, value in cursor.items()}, http=http):
+            if page.count:
+                received.append(
+                    Received(
+                        location=page.url,
+                        digest=documents.put(store, page.body),
+                        size=len(page.body),
+                        as_of=page.fetched_at,
+                        fetched_at=page.fetched_at,
+                        media_type="application/taxii+json",
+                    )
                 )
-            )
-            size += len(page.body)
-        if len(received) >= MAX_SLICE_DOCUMENTS or size > MAX_SLICE_BYTES:
-            more = True
-            break
-    return Slice(received=tuple(received), cursor=last, more=more)
+                size += len(page.body)
+            last = page.cursor
+            if len(received) >= MAX_SLICE_DOCUMENTS or size > MAX_SLICE_BYTES:
+                more = True
+                break
+    moved = last if last != cursor else None
+    return Slice(received=tuple(received), cursor=moved, more=more, problems=tuple(problems))
+
+
+@contextmanager
+def _keeping(received: list[Received], problems: list[str]) -> Iterator[None]:
+    """Where the world fails half-way, what it gave before is kept, and the run says what is missing; the next run goes
+    on from there. Where it gave nothing, the error is the run's.
+    """
+    try:
+        yield
+    except (CollectError, ReadError) as error:
+        if not received:
+            raise
+        problems.append(str(error))
 
 
 def _unknown(engine: Engine, run: Run, received: tuple[Received, ...]) -> tuple[Received, ...]:
     """Those documents of a stream whose bytes were never loaded: the same bytes say nothing new."""
-    digests = [hashlib.sha256(document.body).digest() for document in received]
     with engine.connect() as connection:
-        loaded = runs.loaded_digests(connection, run.source_id, digests)
-    return tuple(document for document, digest in zip(received, digests, strict=True) if digest not in loaded)
+        loaded = runs.loaded_digests(connection, run.source_id, [document.digest for document in received])
+    return tuple(document for document in received if document.digest not in loaded)
 
 
-_TRANSPORTS: Final = {"http": _http, "folder": _folder, "misp": _misp}
+_TRANSPORTS: Final = {"http": _http, "folder": _folder, "misp": _misp, "taxii": _taxii}
 
 
-def _store(engine: Engine, run: Run, received: tuple[Received, ...]) -> tuple[int, ...]:
-    """Keep the bytes, then the rows: a row never names bytes that are not there."""
-    store = settings().document_store
-    digests = [documents.put(store, document.body) for document in received]
-    ids = []
+def _store(
+    engine: Engine, run: Run, received: tuple[Received, ...], again: tuple[Received, ...] = ()
+) -> tuple[int, ...]:
+    """Write the rows, whose bytes are in the document store. Returns the ids of what is to be read."""
     with engine.begin() as connection:
-        for document, digest in zip(received, digests, strict=True):
-            ids.append(
-                runs.new_document(
-                    connection,
-                    source_id=run.source_id,
-                    run_id=run.run_id,
-                    location=document.location,
-                    sha256=digest,
-                    size=len(document.body),
-                    media_type=document.media_type[:200],
-                    etag=document.etag,
-                    last_modified=document.last_modified,
-                    as_of=document.as_of,
-                    fetched_at=document.fetched_at,
-                )
-            )
+        # One that was stored and never loaded (its run was killed, or nobody could read it) is taken up again.
+        ids = [
+            runs.unloaded_document(connection, run.source_id, document.location, document.digest)
+            or _row(connection, run, document)
+            for document in received
+        ]
+        for document in again:
+            _row(connection, run, document, loaded=True)
         if received:
-            size = sum(len(document.body) for document in received)
+            size = sum(document.size for document in received)
             runs.count(connection, run.run_id, documents=len(received), bytes=size)
     return tuple(ids)
+
+
+def _row(connection: Connection, run: Run, document: Received, **values: Any) -> int:
+    return runs.new_document(
+        connection,
+        source_id=run.source_id,
+        run_id=run.run_id,
+        location=document.location,
+        sha256=document.digest,
+        size=document.size,
+        media_type=document.media_type[:200],
+        etag=document.etag,
+        last_modified=document.last_modified,
+        as_of=document.as_of,
+        fetched_at=document.fetched_at,
+        **values,
+    )

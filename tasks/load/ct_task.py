@@ -9,7 +9,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.events import emit_event
 
-from db.engine import warehouse
+from db.engine import LONG_PATIENCE, warehouse
 from tasks.collect.session import find_source
 from tasks.load import ct
 from tasks.load.ct import Followed, Head
@@ -26,7 +26,7 @@ def head(run: Run) -> Head:
 @task(name="follow", task_run_name="follow {head.source}", persist_result=False, cache_policy=NO_CACHE)
 def follow(run: Run, head: Head) -> Followed:
     """Read, verify, match and commit, in chunks; then say what was committed."""
-    with warehouse() as engine:
+    with warehouse(patience=LONG_PATIENCE) as engine:
         followed = ct.follow(engine, find_source(run.source), run, head)
     for batch in followed.batches:
         emit_event(

@@ -9,7 +9,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.events import emit_event
 
-from db.engine import warehouse
+from db.engine import LONG_PATIENCE, warehouse
 from db.load import Batch, Loaded
 from tasks.load.load import load_batch
 
@@ -17,7 +17,7 @@ from tasks.load.load import load_batch
 @task(name="load", task_run_name="load {batch.source}", persist_result=False, cache_policy=NO_CACHE)
 def load(batch: Batch) -> Loaded:
     """Commit the batch, then say so."""
-    with warehouse() as engine:
+    with warehouse(patience=LONG_PATIENCE) as engine:
         loaded = load_batch(engine, batch)
     if loaded.batch_id is not None:
         emit_event(

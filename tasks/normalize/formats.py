@@ -5,13 +5,17 @@ In: a document and its source. Out: facts and rejects, whatever the format.
 
 from __future__ import annotations
 
+import logging
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from intel.config.sources import Format, Source
-from intel.errors import ReadError
+from intel.errors import ConfigError, ReadError
 from intel.facts import Fact, RawDocument, Reject
 from tasks.normalize import csv, ct_facts, galaxy, json, list, maltrail, misp, stix  # noqa: A004  the module of the format `list`
+
+log = logging.getLogger(__name__)
 
 Reader = Callable[[RawDocument, Source], Iterator[Fact | Reject]]
 
@@ -41,3 +45,19 @@ def read_document(document: RawDocument, source: Source) -> Iterator[Fact | Reje
         yield from reader(document, source)
     except ReadError as error:
         yield Reject(locator="", reason=str(error))
+    except ConfigError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a fault of a reader costs the document, never the run
+        yield Reject(locator="", reason=f"fault of Lapsewatch: {type(error).__name__}; see the log")
+        _log(document, source, error)
+
+
+def _log(document: RawDocument, source: Source, error: Exception) -> None:
+    """Where it happened; never what the error says, which may quote the document."""
+    log.error(
+        "couldn't read document %s of %s: fault of Lapsewatch: %s; the document is kept\n%s",
+        document.document_id,
+        source.name,
+        type(error).__name__,
+        "".join(traceback.format_tb(error.__traceback__)),
+    )

@@ -24,7 +24,7 @@ _TIMES: Final = frozenset({"created", "modified"})
 _ORDER: Final = ("marking-definition", "identity", "extension-definition", "intrusion-set", "infrastructure")
 _LAST: Final = ("indicator", "note", "relationship")
 _SAME_FOR_ALL: Final = frozenset({"marking-definition", "identity", "extension-definition"})
-# What an object keeps when it is revoked; what the schemas want besides says nothing (no name is in .invalid, RFC 6761).
+# What an object keeps when it is revoked; what the schemas want besides says nothing (RFC 6761: .invalid has no names).
 _KEPT: Final = ("type", "spec_version", "id", "created_by_ref", "created", "modified", "object_marking_refs")
 _NOTHING: Final = "[domain-name:value = 'revoked.invalid']"
 

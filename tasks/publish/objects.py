@@ -23,7 +23,7 @@ from stix2.v21 import ExtensionDefinition, Identity, Indicator, Infrastructure, 
 from db.publishing_records import FindingRecord, floor
 from intel.errors import PublishError
 from intel.facts import TLP
-from tasks.publish.decide import holds_email, names_people
+from tasks.publish.decide import holds_email
 from tasks.publish.drafts import Draft
 from tasks.publish.identifiers import (
     CONSISTS_OF,
@@ -38,11 +38,10 @@ from tasks.publish.identifiers import (
 )
 from tasks.publish.markings import TLP_MARKINGS, tlp_marking
 from tasks.publish.observables import Observable, observable
-from tasks.publish.reasons import plain, reasons
+from tasks.publish.reasons import MAX_TITLE, plain, published_title, reasons, without_watch
 
 # Our identity, our extension and an actor have no time of their own in the warehouse; this stands for it.
 _EPOCH: Final = datetime(2026, 1, 1, tzinfo=UTC)
-_MAX_NAME: Final = 250
 _LIKELY: Final = 30
 """Severity from which an indicator is called malicious: below it, annotations have taken most of it away."""
 
@@ -108,7 +107,7 @@ def _objects(
         drafts += _watch(publisher, finding.watch_key, finding.watch_name, finding.watch_created_at, called)
     subject = _subject(seen, tlp)
     drafts += [] if subject is None else [subject]
-    shown = finding if with_watch else _without_watch(finding)
+    shown = finding if with_watch else without_watch(finding)
     drafts.append(_indicator(shown, tlp, publisher, slots[INDICATOR], seen))
     drafts.append(_note(shown, tlp, publisher, slots))
     if with_watch:
@@ -138,22 +137,6 @@ def _own(finding: FindingRecord, tlp: TLP, publisher: Publisher, slot: Slot) -> 
 
 def _began(finding: FindingRecord) -> datetime:
     return floor(finding.event_time or finding.found_at)
-
-
-def _plain_title(finding: FindingRecord) -> str:
-    return f"{finding.rule}: {finding.subject}"
-
-
-def _without_watch(finding: FindingRecord) -> FindingRecord:
-    """The finding without what tells what is watched: its title, its actor, and the facts about what it matches."""
-    new = tuple(fact for fact in finding.evidence if fact.role != "known")
-    return msgspec.structs.replace(finding, title=_plain_title(finding), actor=None, evidence=new)
-
-
-def published_title(finding: FindingRecord) -> str:
-    """The finding's title, or a plain one where the title may name a person."""
-    title = _plain_title(finding) if names_people(finding) else finding.title
-    return title if len(title) <= _MAX_NAME else title[: _MAX_NAME - 1] + "\N{HORIZONTAL ELLIPSIS}"
 
 
 @lru_cache(maxsize=16)
@@ -199,7 +182,7 @@ def _extension(publisher: Publisher) -> Draft:
 
 def _actor_name(finding: FindingRecord, publisher: Publisher) -> str:
     """What sources call the actor; empty where partners may not have that, or it may name a person."""
-    name = plain(finding.actor_name or "")[:_MAX_NAME]
+    name = plain(finding.actor_name or "")[:MAX_TITLE]
     return "" if finding.actor_name_tlp > publisher.watches_tlp or holds_email(name) else name
 
 

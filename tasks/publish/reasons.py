@@ -9,11 +9,30 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Final
 
-from db.publishing_records import Evidence, FindingRecord
-from tasks.publish.decide import holds_email
+import msgspec
 
+from db.publishing_records import Evidence, FindingRecord
+from tasks.publish.decide import holds_email, names_people
+
+MAX_TITLE: Final = 250
 _MAX_FACTS: Final = 50
 _MAX_TEXT: Final = 300
+
+
+def _plain_title(finding: FindingRecord) -> str:
+    return f"{finding.rule}: {finding.subject}"
+
+
+def without_watch(finding: FindingRecord) -> FindingRecord:
+    """The finding without what tells what is watched: its title, its actor, and the facts about what it matches."""
+    new = tuple(fact for fact in finding.evidence if fact.role != "known")
+    return msgspec.structs.replace(finding, title=_plain_title(finding), actor=None, evidence=new)
+
+
+def published_title(finding: FindingRecord) -> str:
+    """The finding's title, or a plain one where the title may name a person."""
+    title = _plain_title(finding) if names_people(finding) else finding.title
+    return title if len(title) <= MAX_TITLE else title[: MAX_TITLE - 1] + "\N{HORIZONTAL ELLIPSIS}"
 
 
 def reasons(finding: FindingRecord, title: str) -> str:

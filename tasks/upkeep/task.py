@@ -5,8 +5,9 @@ from __future__ import annotations
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from db import upkeep
+from db import documents, upkeep
 from db.engine import warehouse
+from intel.settings import settings
 
 
 @task(name="close dead runs", persist_result=False, cache_policy=NO_CACHE)
@@ -22,6 +23,12 @@ def sweep_staging(closed: int) -> int:
     del closed
     with warehouse() as engine:
         return upkeep.sweep_staging(engine)
+
+
+@task(name="sweep documents", persist_result=False, cache_policy=NO_CACHE)
+def sweep_documents() -> int:
+    """Remove the documents that killed processes left half written."""
+    return documents.sweep(settings().document_store)
 
 
 @task(name="analyze", persist_result=False, cache_policy=NO_CACHE)

@@ -13,31 +13,51 @@ Nothing falls between the two directions:
 - An item turns out to be known from an earlier day: whoever lowers `since` clears the marks under the lock on the watch
   set, which a sweep holds from reading its chunk to marking it. So no mark outlives the `since` that it was made for.
 - Two monitors at once follow the same claims: the items are the same rows, and the lock on the watch set orders them.
+
+A batch that cannot be judged spares the others: it has no judgement row, every run tries it again and fails for it at
+its end, and `lapsewatch status` shows it.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import partial
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
+import psycopg
 from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import DBAPIError
 
 from db import runs, watching_match, watching_store
+from db.engine import what_failed, where
 from db.rows import driver
 from db.watching import lock_items
 from db.watching_forms import WITHDRAW_FORMS
 from db.watching_rules import MENTIONS, WITHDRAW_WATCHED
-from intel.entities import Entity
+from intel.entities import Entity, Kind
+from intel.errors import WarehouseError
 from intel.names import default_suffixes
-from tasks.watch.describe import describe
+from tasks.watch.describe import Description, describe
 from tasks.watch.rules import of_monitor
+from tasks.watch.warninglists import annotate
+
+log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
 CHUNK: Final = 5_000
 """Items of one backward sweep's transaction."""
+
+_HUB: Final[dict[str, Any]] = {
+    "about": "shared",
+    "list": "",
+    "hub": "shared",
+    "takes": 40,
+    "why": f"at least {watching_match.HUB:,} facts name the registrant or key in common: so many share it that it says"
+    " little about any of them, and not all were compared",
+}
 
 PENDING: Final = """
 SELECT b.id FROM batch b
@@ -80,16 +100,30 @@ class Monitored(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def watch(engine: Engine, monitor: Monitor, *, chunk: int = CHUNK) -> Monitored:
-    """Judge what is due. Raises BusyError where another process runs this monitor."""
+    """Judge what is due.
+
+    Raises BusyError where another process runs this monitor, and WarehouseError where batches could not be judged: by
+    then everything else that was due is done.
+    """
     batches, items, findings = 0, 0, 0
+    failed: dict[int, str] = {}
     with runs.exclusive(engine, f"monitor:{monitor.name}"):
         while True:
             _follow_new(engine)
             with engine.connect() as connection:
-                due = connection.execute(text(PENDING), {"monitor": monitor.name}).all()
-            for (batch_id,) in due:
-                findings += _in_transaction(engine, partial(_judge, monitor=monitor, batch_id=batch_id))
-            batches += len(due)
+                pending = connection.execute(text(PENDING), {"monitor": monitor.name}).scalars().all()
+            due = [batch_id for batch_id in pending if batch_id not in failed]
+            for batch_id in due:
+                try:
+                    findings += _in_transaction(engine, partial(_judge, monitor=monitor, batch_id=batch_id))
+                    batches += 1
+                except Exception as error:
+                    if _is_gone(error):
+                        raise
+                    failed[batch_id] = what_failed(error)
+                    log.error(  # noqa: TRY400 - the traceback without the error, whose words may quote a row
+                        "%s: batch %s: %s\n%s", monitor.name, batch_id, failed[batch_id], where(error)
+                    )
             swept = 0
             while True:
                 taken, found = _in_transaction(engine, partial(_sweep, monitor=monitor, size=chunk))
@@ -100,6 +134,12 @@ def watch(engine: Engine, monitor: Monitor, *, chunk: int = CHUNK) -> Monitored:
             items += swept
             if not due and not swept:
                 break
+    if failed:
+        told = ", ".join(f"{batch_id} ({said})" for batch_id, said in list(failed.items())[:5])
+        raise WarehouseError(
+            f"couldn't judge {len(failed)} batches for the monitor of {monitor.name}: {told}; the others are judged,"
+            " and the next run tries these again"
+        )
     return Monitored(monitor=monitor.name, batches=batches, items=items, findings=findings)
 
 
@@ -108,6 +148,14 @@ def prepare(connection: Connection) -> None:
     connection.exec_driver_sql("SET LOCAL jit = off")
     connection.exec_driver_sql("SET LOCAL work_mem = '64MB'")
     connection.exec_driver_sql(watching_match.TEMPORARY)
+
+
+def _is_gone(error: Exception) -> bool:
+    """Whether the database is: the other batches would fail as well, each after a wait."""
+    if not isinstance(error, DBAPIError):
+        return isinstance(error, psycopg.OperationalError) and error.sqlstate is None
+    lost = isinstance(error.orig, psycopg.OperationalError) and error.orig.sqlstate is None
+    return error.connection_invalidated or lost
 
 
 def _in_transaction(engine: Engine, work: Callable[[Connection], Result]) -> Result:
@@ -125,8 +173,24 @@ def _follow_new(engine: Engine) -> None:
             prepare(connection)
             connection.execute(text(watching_match.CLAIMS), {"watch_id": watch_id})
             connection.exec_driver_sql("ANALYZE watch_candidate")
-            connection.execute(text(watching_match.FOLLOW))
+            _follow(connection)
             runs.write_cursor(connection, f"follow:{watch_id}", {"followed": True}, None)
+
+
+def _follow(connection: Connection) -> None:
+    """Make items of the claims among the candidates; of what stands on a place that the lists know, of it alone."""
+    places = connection.execute(text(watching_match.CLAIMED_PLACES)).all()
+    known = [place for place in places if any(one.takes for one in annotate(_place(*place)))]
+    if known:
+        connection.execute(
+            text("INSERT INTO watch_known VALUES (:match, :value)"),
+            [{"match": match, "value": value} for match, value in known],
+        )
+    connection.execute(text(watching_match.FOLLOW))
+
+
+def _place(match: str, value: str) -> Entity:
+    return Entity(Kind.DOMAIN, value, value, "", b"") if match == "scope" else Entity(Kind.IP, value, "", value, b"")
 
 
 def _judge(connection: Connection, *, monitor: Monitor, batch_id: int) -> int:
@@ -137,7 +201,7 @@ def _judge(connection: Connection, *, monitor: Monitor, batch_id: int) -> int:
     connection.exec_driver_sql("ANALYZE watch_candidate")
     if connection.execute(text(_CLAIMED)).scalar_one():
         lock_items(connection)
-        connection.execute(text(watching_match.FOLLOW))
+        _follow(connection)
     found = _evaluate(connection, monitor)
     if restated:
         connection.execute(text(watching_store.WITHDRAW_KNOWN), {"batch_id": batch_id})
@@ -180,6 +244,7 @@ def _evaluate(connection: Connection, monitor: Monitor) -> int:
     for statement in monitor.widen:
         if connection.execute(text(statement)).rowcount:
             connection.exec_driver_sql("ANALYZE watch_candidate")
+    connection.execute(text(watching_match.HUBS))
     connection.execute(text(watching_match.ENTITIES))
     connection.exec_driver_sql("ANALYZE watch_entity")
     if not connection.execute(text(watching_match.HITS)).rowcount:
@@ -206,6 +271,8 @@ def _store(connection: Connection) -> int:
         with driver(connection).cursor().copy("COPY watch_new FROM STDIN") as copy:
             for watch_id, rule, novelty, *rest in new:
                 said = describe(rule, subject=_entity(*rest[:4]), other=_entity(*rest[4:8]), item=tuple(rest[8:11]))
+                if rest[11]:
+                    said = _of_hub(said)
                 copy.write_row((watch_id, rule, novelty, said.lapse, said.title, said.severity, said.annotations_json))
         connection.exec_driver_sql("ANALYZE watch_new")
         connection.execute(text(watching_store.INSERT_FINDINGS))
@@ -213,6 +280,13 @@ def _store(connection: Connection) -> int:
     if new:
         connection.execute(text(watching_store.KNOWN_CLAIMS))
     return len(new)
+
+
+def _of_hub(said: Description) -> Description:
+    """The description of a finding whose parts have a hub in common, which takes from it what a list would."""
+    return msgspec.structs.replace(
+        said, severity=max(0, said.severity - _HUB["takes"]), annotations=(*said.annotations, _HUB)
+    )
 
 
 def _entity(kind: str | None, value: str, scope: str, address: str | None) -> Entity | None:

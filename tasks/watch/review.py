@@ -40,7 +40,8 @@ ORDER BY ff.role DESC, h.first_seen, f.id
 """
 # Evidence that no longer counts. Uses ix_finding_fact_fact_id.
 _DROP_EVIDENCE: Final = """
-DELETE FROM finding_fact WHERE fact_id = ANY(:facts) RETURNING finding_id
+WITH dropped AS (DELETE FROM finding_fact WHERE fact_id = ANY(:facts) RETURNING finding_id)
+UPDATE finding SET changed_at = clock_timestamp() WHERE id IN (SELECT finding_id FROM dropped) RETURNING id
 """
 # Findings that have lost all that was new in them, or the known facts that the new ones met.
 _WITHDRAW: Final = """

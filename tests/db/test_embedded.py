@@ -9,8 +9,10 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,7 +24,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from db import embedded
-from db.embedded import config
+from db.embedded import config, locks
 from db.embedded.place import INSTEAD, Account, own_directory
 from db.embedded.run import run
 from db.embedded.wheel import _copied, _site_packages
@@ -53,6 +55,8 @@ lease.release()
 FORK = f"""{ACQUIRE}
 child = os.fork()
 if not child:
+    with embedded.acquire(data_dir, databases=("lapsewatch",)):
+        assert len(embedded.status(data_dir).users) == int(sys.argv[4]) + 2
     lease.release()
     os._exit(0)
 os.waitpid(child, 0)
@@ -186,6 +190,39 @@ def test_data_and_settings_outlive_a_stop(folder: Path) -> None:
         assert _say(lease, "SELECT reset_val FROM pg_settings WHERE name = 'application_name'") == "it's C:\\"
 
 
+def test_further_leases_of_a_process_wait_for_nobody_and_share_its_place(folder: Path) -> None:
+    data_dir = folder / "pg"
+    first = _acquire(data_dir)
+    got: list[embedded.Lease] = []
+    with locks.mutex(data_dir):
+        further = threading.Thread(target=lambda: got.append(_acquire(data_dir)), daemon=True)
+        further.start()
+        further.join(5)
+        assert len(got) == 1
+    assert embedded.status(data_dir).users == (os.getpid(),)
+    with embedded.acquire(data_dir, databases=("another",)) as other:
+        assert _say(other, "SELECT count(*) FROM pg_database WHERE datname = 'another'") == 1
+    first.release()
+    first.release()
+    assert _say(got[0], "SELECT 1") == 1
+    got[0].release()
+    assert not embedded.status(data_dir).running
+
+
+def test_threads_that_come_and_go_at_once_leave_nothing_running(folder: Path) -> None:
+    data_dir = folder / "pg"
+
+    def work() -> None:
+        for _ in range(3):
+            with _acquire(data_dir) as lease:
+                assert _say(lease, "SELECT 1") == 1
+
+    with _acquire(data_dir), ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(work) for _ in range(4)]:
+            done.result()
+    assert (embedded.status(data_dir).running, embedded.status(data_dir).users) == (False, ())
+
+
 def test_both_drivers_connect(shared: embedded.Lease) -> None:
     async def ask(url: str) -> Any:
         engine = create_async_engine(url, poolclass=NullPool)
@@ -316,7 +353,9 @@ def test_parallel_first_start_makes_one_server(folder: Path) -> None:
 
 def test_a_forked_child_cannot_end_the_lease_of_its_parent(shared: embedded.Lease) -> None:
     before = len(embedded.status(shared.server.data_dir).users)
-    assert _run(_command(FORK, shared.server.data_dir)).stdout.splitlines()[-1] == str(before + 1)
+    done = _run(_command(FORK, shared.server.data_dir, 0, str(before)))
+    assert done.stderr == ""
+    assert done.stdout.splitlines()[-1] == str(before + 1)
     assert _say(shared, "SELECT 1") == 1
 
 

@@ -177,6 +177,15 @@ def test_an_end_that_a_stream_states_closes_the_link(engine: Engine) -> None:
     assert seen(engine, "a.example") == [(DAY, DAY + timedelta(days=5))]
 
 
+def test_a_stream_ends_what_it_stated_under_another_reference(engine: Engine) -> None:
+    end = DAY + timedelta(days=5)
+    ingest(engine, [listed("a.example", event_time=DAY, reference="added")])
+    ingest(engine, [listed("a.example", event_time=end, reference="removed", ends=True)])
+    assert seen(engine, "a.example") == [(DAY, end)]
+    ingest(engine, [listed("a.example", event_time=DAY + timedelta(days=1), reference="added")], source="other")
+    assert seen(engine, "a.example") == [(DAY, end)]
+
+
 @pytest.mark.parametrize(
     ("kept", "days", "problems", "words"),
     [(2, 1, (), "more than its"), (9, -1, (), "older than the last"), (9, 1, ("b.txt: gone",), "could not be had")],

@@ -122,8 +122,46 @@ def test_the_state_of_a_block_follows_all_that_is_read_of_it(engine: Engine) -> 
         assert all(after[block] != before[block] for block in (0, 1)), statement
         before = after
     with engine.connect() as connection:
-        one = publishing_findings.states(connection, size=4, personal=frozenset({"email"}), block=1)
+        one = publishing_findings.states(connection, size=4, personal=frozenset({"email"}), blocks=(1, 1))
     assert one == {1: before[1]}
+
+
+def test_the_mark_of_a_block_follows_all_but_the_evidence(engine: Engine) -> None:
+    with engine.begin() as connection:
+        incident_id = factories.incident(connection)
+        actor = factories.entity(connection, "actor", "feed:intrusion-set--7")
+        watch_id = factories.watch(connection, incident_id=incident_id, actor_id=actor)
+        for number in range(8):
+            factories.found(connection, value=f"n{number}.example", watch_id=watch_id)
+        feed = factories.source(connection)
+        alias = factories.entity(connection, "label", "bear")
+        named = factories.fact(connection, actor, source_id=feed, object_id=alias, predicate="alias")
+
+    def marks() -> dict[int, str]:
+        with engine.connect() as connection:
+            return publishing_findings.marks(connection, size=4)
+
+    before = marks()
+    assert marks() == before
+    for statement in (
+        "UPDATE finding SET severity = severity + 1",
+        "UPDATE source SET redistribution = NOT redistribution",
+        "UPDATE source SET redistribution = NOT redistribution",
+        "UPDATE source SET tlp = 3",
+        "UPDATE watch SET name = name || 'x'",
+        "UPDATE incident SET publish = NOT publish",
+        f"UPDATE fact SET personal = true WHERE id = {named}",
+        "INSERT INTO cursor (name, value) VALUES ('tightened:feed', '{\"batch\": 1}')",
+        "UPDATE cursor SET value = '{\"batch\": 2}'",
+    ):
+        with engine.begin() as connection:
+            connection.exec_driver_sql(statement)
+        after = marks()
+        assert all(after[block] != before[block] for block in before), statement
+        before = after
+    with engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE finding SET severity = 1 WHERE id = 1")
+    assert [block for block, mark in marks().items() if mark != before[block]] == [0]
 
 
 def test_a_key_is_shown_once_and_opens_until_it_is_renewed_or_the_partner_is_deactivated(engine: Engine) -> None:

@@ -145,3 +145,16 @@ def test_the_order_of_items_is_no_change() -> None:
     items = (Item(match="scope", value="a.example"), Item(match="scope", value="b.example"))
     one, other = (Definition(name="one", origin="file", items=some) for some in (items, items[::-1]))
     assert one.digest == other.digest
+
+
+def test_a_batch_restates_what_it_says_itself_not_what_others_of_its_run_say(filled: Connection) -> None:
+    filled.exec_driver_sql("UPDATE batch SET run_id = 7 WHERE id = 8")
+    filled.exec_driver_sql(
+        "INSERT INTO fact_history (fact_id, event_time, ended, batch_id) VALUES (30, '2025-01-01', false, 8)"
+    )
+    found = {}
+    for batch_id in (7, 8):
+        filled.exec_driver_sql("TRUNCATE watch_candidate")
+        filled.execute(text(watching_match.RESTATED_FACTS), {"batch_id": batch_id, "predicates": _VALUES["predicates"]})
+        found[batch_id] = list(filled.execute(text("SELECT fact_id FROM watch_candidate")).scalars())
+    assert found == {7: [], 8: [30]}

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from threading import Timer
 from typing import Any
 from uuid import UUID
 
@@ -16,13 +18,12 @@ from sqlalchemy import Engine, text
 
 from db import runs
 from db.engine import open_engine
-from intel.config.watches import read_watches
-from intel.errors import StatusError
+from intel.errors import CollectError, ConfigError, StatusError
 from intel.settings import settings
 from lab import world
 from lab.configs import write_configs
 from lab.internet import Internet, internet
-from tasks.watch import items
+from tasks.assess import task as assess
 
 pytestmark = [pytest.mark.flow, pytest.mark.usefixtures("prefect_server")]
 
@@ -162,8 +163,72 @@ def test_one_that_fails_spares_the_others_of_its_cadence(house: House, prefect_s
     table = httpx.get(f"{prefect_server}/artifacts/collect-hourly/latest").json()["data"]
     for name in ("lab-gone", "lab-urls", "lab-trails"):
         assert name in table
+    # What the run says, not what Prefect does.
+    ((error,),) = house.rows("SELECT error FROM run WHERE outcome = 'failed'")
+    assert error[:60] in table
+    assert "encountered an exception" not in table
     collect_cadence("weekly")
     assert len(house.runs()) == 3
+
+
+def test_a_cadence_of_which_all_failed_has_failed(house: House) -> None:
+    from flows.collect import collect_cadence
+
+    house.only(gone="lab-gone")
+    with pytest.raises(CollectError, match="1 of 1 sources failed: lab-gone"):
+        collect_cadence("hourly")
+    assert last("collect hourly").state.is_failed()
+
+
+def test_a_source_that_another_process_collects_from_has_not_failed(house: House) -> None:
+    from flows.collect import collect_cadence
+
+    house.only("lab-urls")
+    with runs.exclusive(house.engine, "source:lab-urls"):
+        collect_cadence("hourly")
+    assert last("collect hourly").state.is_completed()
+    assert house.runs() == []
+    with get_client(sync_client=True) as client:
+        table = client.request("GET", "/artifacts/collect-hourly/latest").json()["data"]
+    assert "another process is at it" in table
+
+
+def test_a_monitor_that_another_process_runs_has_not_failed(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    from flows.monitor import monitor_registrations
+
+    monkeypatch.setattr(assess, "TRIES", 1)
+    monkeypatch.setattr(assess, "PAUSE", 0)
+    with runs.exclusive(house.engine, "monitor:registrations"):
+        assert monitor_registrations() == 0
+
+
+def test_a_monitor_waits_for_the_one_that_is_at_it(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    from flows.collect import collect_source
+    from flows.monitor import monitor_registrations
+
+    collect_source("lab-trails")
+    monkeypatch.setattr(assess, "PAUSE", 1)
+    with ExitStack() as other:
+        other.enter_context(runs.exclusive(house.engine, "monitor:registrations"))
+        Timer(1.0, other.pop_all().close).start()
+        monitor_registrations()
+    assert house.rows("SELECT count(*) FROM judgement WHERE monitor = 'registrations'") == [(1,)]
+
+
+def test_a_watch_file_that_is_wrong_stops_no_monitor_and_is_told(house: House) -> None:
+    from flows.collect import collect_source
+    from flows.monitor import monitor_registrations
+
+    collect_source("lab-trails")
+    assert monitor_registrations() >= 0
+    watches = house.rows("SELECT count(*) FROM watch")
+    assert watches != [(0,)]
+    collect_source("lab-urls")
+    (house.configs / "watches" / "wrong.yaml").write_text("name: wrong\nitems: [{domain: '!'}]\n")
+    with pytest.raises(ConfigError, match="couldn't use watch wrong"):
+        monitor_registrations()
+    assert house.rows("SELECT count(*) FROM watch") == watches
+    assert house.rows("SELECT count(*) FROM judgement WHERE monitor = 'registrations'") == [(2,)]
 
 
 def test_monitors_find_and_publish_publishes(house: House) -> None:
@@ -171,8 +236,6 @@ def test_monitors_find_and_publish_publishes(house: House) -> None:
     from flows.monitor import monitor_certificates, monitor_registrations
     from flows.publish import publish
 
-    with house.engine.begin() as connection:
-        items.sync_files(connection, read_watches(house.configs))
     collect_source("lab-trails")
     house.net.move(world.WEDNESDAY)
     collect_source("lab-new-domains")

@@ -8,13 +8,17 @@ import httpx
 import pytest
 import yaml
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.sorting import FlowRunSort
 from sqlalchemy import text
 
+from db import runs
 from db.engine import open_engine
+from intel.errors import CollectError
 from intel.settings import settings
 from lab import world
 from lab.ct import CtLog
 from lab.server import serve
+from tasks.assess import task as assess
 
 pytestmark = pytest.mark.flow
 
@@ -55,7 +59,7 @@ def lab_log(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def edges() -> list[tuple[str, int]]:
     """(label, number of parents) of the newest flow run's nodes, in the order in which they ran."""
     with get_client(sync_client=True) as client:
-        run = client.read_flow_runs(limit=1)[0]
+        run = client.read_flow_runs(sort=FlowRunSort.START_TIME_DESC, limit=1)[0]
         answer: httpx.Response = client._client.get(f"/flow_runs/{run.id}/graph-v2")
     return [(node["label"], len({parent["id"] for parent in node["parents"]})) for _, node in answer.json()["nodes"]]
 
@@ -77,3 +81,31 @@ def test_head_follow_and_monitor_are_one_chain(prefect_server: object, lab_log: 
     assert [tuple(row) for row in found] == [("certificate-name", False), ("reused-key", True)]
     assert follow_log("lab-log") == 0
     engine.dispose()
+
+
+def test_a_log_is_followed_while_another_process_judges(
+    prefect_server: object, lab_log: CtLog, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows.follow_log import follow_log
+
+    monkeypatch.setattr(assess, "TRIES", 1)
+    monkeypatch.setattr(assess, "PAUSE", 0)
+    engine = open_engine(database_url)
+    with runs.exclusive(engine, "monitor:certificates"):
+        assert follow_log("lab-log") == lab_log.size
+    engine.dispose()
+
+
+def test_logs_of_which_all_failed_have_failed(
+    prefect_server: object, lab_log: CtLog, database_url: str, tmp_path: Path
+) -> None:
+    from flows.follow_log import follow_logs
+
+    engine = open_engine(database_url)
+    with runs.exclusive(engine, "source:lab-log"):
+        follow_logs()
+    engine.dispose()
+    path = tmp_path / "configs" / "sources" / "ct.yaml"
+    path.write_text(path.read_text().replace("127.0.0.1:", "127.0.0.1:9/"))
+    with pytest.raises(CollectError, match="1 of 1 sources failed: lab-log"):
+        follow_logs()

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from intel.config.organisation import read_organisation
-from intel.config.sources import Format, Source, Term, read_network, read_sources
+from intel.config.sources import Format, Options, Source, Term, read_network, read_sources
 from intel.errors import ConfigError
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
@@ -61,6 +61,21 @@ def test_kinds_and_predicates_are_checked() -> None:
     entry["options"]["mapping"]["statements"][0]["predicate"] = "is-listed"
     with pytest.raises(ValidationError):
         Source.model_validate(entry)
+
+
+@pytest.mark.parametrize("transport", ["misp", "taxii", "ct", "lookup"])
+def test_what_comes_in_slices_is_no_snapshot(transport: str) -> None:
+    entry = SOURCES["sslbl"].model_dump() | {"transport": transport, "semantics": "snapshot"}
+    with pytest.raises(ValidationError, match="its semantics are stream"):
+        Source.model_validate(entry)
+    assert not Source.model_validate(entry | {"semantics": "stream"}).snapshot
+
+
+@pytest.mark.parametrize("pattern", ["(", r"(?P<year>\d{4})", r"(?P<year>\d+)-(?P<month>\d+)-(?P<day>\d+)(?P<zone>.*)"])
+def test_a_date_in_a_name_has_its_three_parts(pattern: str) -> None:
+    with pytest.raises(ValidationError, match="as_of"):
+        Options(as_of=pattern)
+    assert Options(as_of=r"(?P<year>\d{4})-(?P<month>\d\d)-(?P<day>\d\d)").as_of
 
 
 def test_an_unstated_licence_cannot_be_switched_on(tmp_path: Path) -> None:

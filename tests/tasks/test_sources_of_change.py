@@ -203,6 +203,7 @@ def check_changes(place: Place, source: Source, changes: list[tuple[datetime, st
 # --- the real data
 
 
+@pytest.mark.slow
 def test_openphish_snapshots(real: Place, data_dir: Path) -> None:
     snapshots = {
         datetime.strptime(path.stem, "feed_%Y-%m-%dT%H%MZ").replace(tzinfo=UTC): {
@@ -285,6 +286,7 @@ def twice(place: Place, sources: Iterable[Source], between: Callable[[], None] =
     return {row.outcome for row in place.rows("SELECT outcome FROM run WHERE id > :last", last=last)}
 
 
+@pytest.mark.slow
 def test_the_invented_world_twice_writes_nothing(place: Place) -> None:
     configs = settings().configs
     with internet(at=world.MONDAY) as net:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import asyncio
 import base64
 import threading
 import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import asyncpg
 import httpx
 import msgspec
 import pytest
@@ -14,6 +16,7 @@ from taxii2client.v21 import ApiRoot, Collection, as_pages
 from taxii2client.v21 import Server as ClientServer
 
 from apps.taxii.errors import MEDIA_TYPE
+from apps.taxii.queries import open_pool
 from db import publishing
 from db.models import Collection as CollectionRow
 from db.models import Finding
@@ -212,6 +215,33 @@ def test_a_ceiling_that_was_lowered_hides_what_is_above_it(server: Server) -> No
     assert {one["type"] for one in walk(server)} == {"marking-definition", "identity"}
     is_error(server.get(f"{ROOT}objects/{indicator['id']}/"), 404)
     is_error(server.get(f"{ROOT}objects/{indicator['id']}/versions/"), 404)
+
+
+def test_what_was_dismissed_is_served_to_nobody_in_any_version(server: Server) -> None:
+    server.publish("secret.example", "other.example")
+    listed = server.objects(**{"match[type]": "domain-name"}).json()["objects"]
+    [subject] = [one["id"] for one in listed if one["value"] == "secret.example"]
+    with server.engine.begin() as connection:
+        secret = connection.execute(text("SELECT id FROM entity WHERE value = 'secret.example'")).scalar_one()
+        connection.execute(update(Finding).where(Finding.subject_id == secret).values(status="dismissed"))
+    server.publish()
+    for version in ("last", "first", "all"):
+        said = server.objects(**{"match[version]": version}).text
+        assert "secret.example" not in said
+        assert subject not in said
+        assert "other.example" in said
+        assert '"revoked":true' in said
+    assert subject not in server.get(ROOT + "manifest/").text
+    assert server.get(f"{ROOT}objects/{subject}/").status_code == 404
+
+
+def test_the_server_s_connections_only_read(database_url: str) -> None:
+    async def write() -> None:
+        async with await open_pool(database_url, size=1) as pool:
+            await pool.execute("DELETE FROM partner")
+
+    with pytest.raises(asyncpg.ReadOnlySQLTransactionError):
+        asyncio.run(write())
 
 
 def test_health_needs_no_key_and_tells_nothing(server: Server) -> None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 
@@ -21,7 +20,7 @@ from intel.merkle import Frontier, verify_consistency, verify_inclusion
 from lab.certificates import Authority, Order, key_from_seed
 from lab.ct import CtLog
 from lab.server import Served, serve
-from tasks.collect.ct import get_entries, get_entry_and_proof, get_proof_by_hash, get_sth, get_sth_consistency
+from tasks.collect.ct import get_entries, get_entry_and_proof, get_sth, get_sth_consistency
 from tasks.collect.http import HttpLimits, NetworkPolicy, open_client
 
 AUTHORITY = Authority()
@@ -79,8 +78,6 @@ def test_proofs(client: httpx.Client, served: Served, log: CtLog) -> None:
     entry, path = read_entry_and_proof(get_entry_and_proof(client, served.url, 6, 7), 6)
     verify_inclusion(entry.leaf_hash, 6, 7, path, root)
     assert Frontier.from_last_leaf(entry.leaf_hash, 7, path).root() == root
-    found = json.loads(get_proof_by_hash(client, served.url, entry.leaf_hash, 7))
-    assert found["leaf_index"] == 6
     proof = read_consistency(get_sth_consistency(client, served.url, 3, 7))
     verify_consistency(3, 7, log.tree_head(3).root_hash, root, proof)
 

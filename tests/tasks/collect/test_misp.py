@@ -23,7 +23,7 @@ UUIDS = [f"5f0c1a2b-0000-4000-8000-00000000000{number}" for number in range(4)]
 def feed(stamps: dict[str, Any]) -> dict[str, bytes]:
     manifest = {uuid: {"info": "Lab", "timestamp": stamp, "date": "2026-03-01"} for uuid, stamp in stamps.items()}
     files = {f"{uuid}.json": json.dumps({"Event": {"uuid": uuid, "info": "Lab"}}).encode() for uuid in stamps}
-    return {"manifest.json": json.dumps(manifest).encode(), "hashes.csv": b"0cc175b9,5f0c1a2b\n", **files}
+    return {"manifest.json": json.dumps(manifest).encode(), **files}
 
 
 def document(body: bytes, outcome: str = "new") -> Fetched:
@@ -166,14 +166,6 @@ def test_no_manifest_breaks_the_reader(entries: dict[str, object]) -> None:
     assert set(manifest.events) <= set(UUIDS)
     assert all(isinstance(stamp, int) and stamp >= 0 for _, stamp in manifest.events.values())
     assert len(manifest.events) + manifest.rejected == len(entries)
-
-
-def test_hashes_are_kept_as_a_document_or_absent() -> None:
-    files = feed({UUIDS[0]: 1})
-    kept = misp.read_hashes(getter(files))
-    assert kept is not None
-    assert kept.body == files["hashes.csv"]
-    assert misp.read_hashes(getter({})) is None
 
 
 def test_a_folder_is_not_left(tmp_path: Path) -> None:

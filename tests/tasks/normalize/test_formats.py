@@ -42,6 +42,40 @@ def test_a_document_that_fails_on_the_way_keeps_what_was_read(
     assert last == Reject(locator="", reason="couldn't read the rest: it ends too soon")
 
 
+@pytest.mark.parametrize("error", [KeyError, RecursionError, AttributeError, UnicodeError, OverflowError])
+def test_a_fault_of_a_reader_costs_the_document_and_tells_no_values(
+    make_source: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: type[Exception]
+) -> None:
+    from intel.entities import guess
+
+    def read(document: RawDocument, source: Source) -> Iterator[Fact]:
+        yield Fact(subject=guess("a.example"), predicate="listed", locator="line 1")
+        raise error("ada@person.example")
+
+    monkeypatch.setitem(READERS, Format.LIST, read)
+    document = RawDocument(document_id=1, location="x", body=b"", as_of=datetime(2026, 1, 1, tzinfo=UTC))
+    first, last = read_document(document, make_source("list"))
+    assert first.locator == "line 1"
+    assert isinstance(last, Reject)
+    assert last.locator == ""
+    assert f"fault of Lapsewatch: {error.__name__}" in last.reason
+    assert error.__name__ in caplog.text
+    assert "test_formats.py" in caplog.text
+    assert "ada@" not in last.reason + caplog.text.replace('raise error("ada@person.example")', "")
+
+
+def test_a_wrong_entry_is_not_the_documents_fault(make_source: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from intel.errors import ConfigError
+
+    def read(document: RawDocument, source: Source) -> Iterator[Fact]:
+        raise ConfigError("couldn't use the entry")
+
+    monkeypatch.setitem(READERS, Format.LIST, read)
+    document = RawDocument(document_id=1, location="x", body=b"", as_of=datetime(2026, 1, 1, tzinfo=UTC))
+    with pytest.raises(ConfigError):
+        list(read_document(document, make_source("list")))
+
+
 def test_a_document_of_a_log_is_read_again(make_source: Any, read_all: Any) -> None:
     log = CtLog()
     authority = Authority()

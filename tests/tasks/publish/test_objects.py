@@ -175,6 +175,18 @@ def test_watch_and_actor_stay_out_where_their_tlp_is_above_the_ceiling() -> None
     assert "harbour" not in str(drafts)
 
 
+def test_what_is_watched_stays_out_of_titles_and_notes_too() -> None:
+    known = msgspec.structs.replace(EVIDENCE, role="known", reference="https://report.example/secret-actor.example")
+    told = record(title="It shares a key with the watched domain secret-actor.example", evidence=(EVIDENCE, known))
+    publisher = msgspec.structs.replace(PUBLISHER, watches_tlp=TLP.RED)
+    drafts = objects(told, TLP.GREEN, TLP.GREEN, publisher)
+    assert "secret-actor" not in str(drafts)
+    assert "attribution" not in str(drafts)
+    assert by_type(drafts, "indicator")[0]["name"] == "same-domain: login.example"
+    assert by_type(drafts, "note")[0]["content"].startswith("same-domain: login.example\n")
+    assert "secret-actor" in by_type(objects(told, TLP.RED, TLP.RED, publisher), "indicator")[0]["name"]
+
+
 def test_relationships_tie_indicator_watch_actor_and_subject() -> None:
     drafts = objects(record())
     ends = {

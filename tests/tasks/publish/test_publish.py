@@ -15,16 +15,19 @@ from uuid import UUID
 
 import msgspec
 import pytest
-from sqlalchemy import Engine, func, select, text, update
+from sqlalchemy import Engine, event, func, select, text, update
 from stix2validator import ValidationOptions, validate_instance
 
 from db.engine import open_engine
-from db.models import Collection, Fact, Finding, Publication, Source, Watch, Withheld
+from db.models import Collection, Cursor, Fact, Finding, Publication, Source, Watch, Withheld
+from db.runs import write_cursor
 from intel.config.organisation import Organisation
 from intel.config.publishing import CollectionEntry, Publishing
+from intel.facts import TLP
 from intel.settings import CHECKOUT
 from tasks.publish.publish import Published, publish
 from tests import factories
+from tests.db.test_load import ingest, listed
 from tests.factories import NOON
 
 COMMUNITY: Final = CollectionEntry(
@@ -74,6 +77,24 @@ def last(engine: Engine, stix_type: str, alias: str = "community") -> list[dict[
 def change(engine: Engine, finding_id: int, **values: Any) -> None:
     with engine.begin() as connection:
         connection.execute(update(Finding).where(Finding.id == finding_id).values(**({"changed_at": LATER} | values)))
+
+
+def tighten(engine: Engine, tlp: int) -> None:
+    """As loading does."""
+    with engine.begin() as connection:
+        connection.execute(update(Fact).values(tlp=tlp))
+        write_cursor(connection, "tightened:feed", {"batch": tlp}, None)
+
+
+def served(engine: Engine, alias: str = "community") -> list[Any]:
+    """Every version that a partner can get, with whatever filter."""
+    with engine.connect() as connection:
+        ceiling = connection.execute(select(Collection.tlp_ceiling).where(Collection.alias == alias)).scalar_one()
+    return [row for row in rows(engine, alias) if row.tlp <= ceiling]
+
+
+def newest(listed: list[Any], stix_type: str) -> list[dict[str, Any]]:
+    return list({row.stix_id: msgspec.json.decode(row.body) for row in listed if row.type == stix_type}.values())
 
 
 def test_findings_become_objects_in_every_collection_that_may_have_them(engine: Engine) -> None:
@@ -240,14 +261,154 @@ def test_a_fact_that_became_stricter_takes_its_finding_out(engine: Engine) -> No
     with engine.begin() as connection:
         factories.found(connection, tlp=1)
     run(engine)
-    with engine.begin() as connection:
-        connection.execute(update(Fact).values(tlp=2))
+    tighten(engine, 2)
     run(engine)
     assert last(engine, "indicator")[0]["revoked"] is True
     assert "55d920b0" not in str([row.body for row in rows(engine) if row.type != "marking-definition"])
     partners = last(engine, "indicator", "partners")[0]
     assert "revoked" not in partners
     assert partners["object_marking_refs"] == ["marking-definition--55d920b0-5e8b-4f79-9ee9-91f868d9b421"]
+
+
+def test_what_loading_makes_stricter_is_taken_out(engine: Engine) -> None:
+    ingest(engine, [listed("login.example", tlp=TLP.GREEN)])
+    with engine.begin() as connection:
+        subject = factories.entity(connection, "domain", "login.example")
+        [fact] = connection.execute(select(Fact.id)).scalars()
+        factories.finding(connection, factories.watch(connection), subject, [fact])
+    run(engine)
+    assert "revoked" not in last(engine, "indicator")[0]
+    ingest(engine, [listed("login.example", tlp=TLP.RED)])
+    run(engine)
+    assert last(engine, "indicator")[0]["revoked"] is True
+
+
+@pytest.mark.parametrize("how", ["stricter", "dismissed", "policy"])
+def test_what_was_taken_back_is_learnt_by_nobody_who_comes_later(engine: Engine, how: str) -> None:
+    with engine.begin() as connection:
+        first = factories.found(connection, value="secret.example", title="secret.example was listed", tlp=1)
+        factories.found(connection, value="other.example")
+    run(engine)
+    [subject] = [one["id"] for one in last(engine, "domain-name") if one["value"] == "secret.example"]
+    policy = POLICY
+    if how == "stricter":
+        with engine.begin() as connection:
+            connection.execute(update(Fact).where(Fact.tlp == 1).values(tlp=4))
+            write_cursor(connection, "tightened:feed", {"batch": 1}, None)
+    elif how == "dismissed":
+        change(engine, first, status="dismissed")
+    else:
+        policy = POLICY.model_copy(update={"collections": (COMMUNITY.model_copy(update={"tlp_ceiling": "TLP:CLEAR"}),)})
+    run(engine, policy)
+    said = str([row.body for row in served(engine)])
+    assert "secret.example" not in said
+    assert subject not in said
+    assert "other.example" in said
+    revoked = [row for row in served(engine) if row.finding_id == first]
+    kinds = ["indicator", "note", "relationship", "relationship"]
+    assert sorted(row.type for row in revoked) == kinds
+    for row in revoked:
+        body = msgspec.json.decode(row.body)
+        assert body["revoked"] is True
+        assert body["object_marking_refs"] == ["marking-definition--bab4a63c-aed9-4cf5-a766-dfca5abac2bb"]
+        result = validate_instance(body, ValidationOptions(version="2.1", disabled="103"))
+        assert result.is_valid, (body, [str(error) for error in result.errors])
+    assert run(engine, policy).objects == 0
+
+
+@pytest.mark.parametrize("block_size", [1, 256])
+def test_a_shared_sco_stays_as_long_as_a_finding_needs_it_and_as_strict_as_the_laxest(
+    engine: Engine, block_size: int
+) -> None:
+    with engine.begin() as connection:
+        clear = factories.found(connection, tlp=0, rule="exact")
+        green = factories.found(connection, tlp=1, rule="same-domain", feed="other")
+        address = factories.found(connection, "ip", "192.0.2.7", tlp=1)
+        factories.found(connection, "endpoint", "192.0.2.7:8443", tlp=1)
+    run(engine, block_size=block_size)
+    change(engine, address, status="dismissed")
+    change(engine, clear, status="dismissed")
+    run(engine, block_size=block_size)
+    assert [one["value"] for one in newest(served(engine), "ipv4-addr")] == ["192.0.2.7"]
+    [name] = newest(served(engine), "domain-name")
+    assert name["object_marking_refs"] == ["marking-definition--bab4a63c-aed9-4cf5-a766-dfca5abac2bb"]
+    assert [row.tlp for row in rows(engine) if row.type == "domain-name"] == [1, 1]
+    change(engine, green, status="dismissed")
+    run(engine, block_size=block_size)
+    assert newest(served(engine), "domain-name") == []
+    change(engine, clear, status="open", changed_at=LATER + timedelta(days=1))
+    run(engine, block_size=block_size)
+    [name] = newest(served(engine), "domain-name")
+    assert name["object_marking_refs"] == ["marking-definition--94868c89-83c2-464b-929b-a1a8aa3c8487"]
+    assert run(engine, block_size=block_size).objects == 0
+
+
+def test_a_watch_is_shown_as_long_as_a_collection_has_a_finding_of_it(engine: Engine) -> None:
+    with engine.begin() as connection:
+        actor = factories.entity(connection, "actor", "maltrail:apt_example")
+        first = factories.found(connection, watch_id=factories.watch(connection, "pier", actor_id=actor))
+    run(engine)
+    change(engine, first, status="dismissed")
+    run(engine)
+    assert "pier" not in str([row.body for row in served(engine)])
+    assert "apt_example" not in str([row.body for row in served(engine)])
+    change(engine, first, status="open", changed_at=LATER + timedelta(days=1))
+    run(engine)
+    assert [one["name"] for one in newest(served(engine), "infrastructure")] == ["pier"]
+    assert [one["name"] for one in newest(served(engine), "intrusion-set")] == ["apt_example"]
+
+
+def test_a_stricter_marking_holds_for_older_versions_too(engine: Engine) -> None:
+    with engine.begin() as connection:
+        factories.found(connection)
+    run(engine)
+    tighten(engine, 1)
+    run(engine)
+    about = ("indicator", "note", "domain-name")
+    assert {row.tlp for row in rows(engine) if row.type in about} == {1}
+    assert len([row for row in rows(engine) if row.type == "domain-name"]) == 2
+
+
+def test_a_source_that_became_stricter_takes_its_findings_out(engine: Engine) -> None:
+    with engine.begin() as connection:
+        factories.found(connection)
+    run(engine)
+    with engine.begin() as connection:
+        connection.execute(update(Source).values(tlp=4))
+    run(engine)
+    assert last(engine, "indicator")[0]["revoked"] is True
+    assert last(engine, "indicator", "partners")[0]["revoked"] is True
+
+
+def test_where_nothing_changed_no_evidence_is_read(engine: Engine) -> None:
+    with engine.begin() as connection:
+        for number in range(5):
+            factories.found(connection, value=f"n{number}.example")
+    run(engine, block_size=2)
+    asked: list[str] = []
+    event.listen(engine, "before_cursor_execute", lambda *call: asked.append(call[2]))
+    run(engine, block_size=2)
+    assert asked
+    assert not [statement for statement in asked if "finding_fact" in statement]
+    with engine.begin() as connection:
+        factories.source(connection, "newcomer")
+    asked.clear()
+    assert run(engine, block_size=2).collections[0].findings == 0
+    assert len([statement for statement in asked if "finding_fact" in statement]) == 1
+    asked.clear()
+    run(engine, block_size=2)
+    assert not [statement for statement in asked if "finding_fact" in statement]
+
+
+def test_a_change_that_nobody_told_of_is_seen_within_a_day(engine: Engine) -> None:
+    with engine.begin() as connection:
+        factories.found(connection, tlp=1)
+    run(engine)
+    with engine.begin() as connection:
+        connection.execute(update(Fact).values(tlp=2))
+        connection.execute(update(Cursor).values(updated_at=func.clock_timestamp() - timedelta(hours=25)))
+    run(engine)
+    assert last(engine, "indicator")[0]["revoked"] is True
 
 
 def test_a_source_whose_licence_was_corrected_takes_its_findings_out(engine: Engine) -> None:

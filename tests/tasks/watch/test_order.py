@@ -178,9 +178,9 @@ def test_a_watch_added_while_a_batch_is_judged_misses_nothing(world: World, say:
     from tasks.watch.monitor import _judge
     from tasks.watch.registrations import REGISTRATIONS
 
-    [(batch_id, run_id)] = world.execute("SELECT id, run_id FROM batch")
+    [(batch_id,)] = world.execute("SELECT id FROM batch")
     with world.engine.begin() as connection:
-        _judge(connection, monitor=REGISTRATIONS, batch_id=batch_id, run_id=run_id)
+        _judge(connection, monitor=REGISTRATIONS, batch_id=batch_id)
         world.watch("second", WatchedItem(domain="bad.example"))
     world.monitor()
     assert world.found() == {("first", "same-domain", "a.evil.example"), ("second", "same-domain", "a.bad.example")}

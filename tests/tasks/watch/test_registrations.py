@@ -263,3 +263,17 @@ def test_a_finding_gathers_the_evidence_of_all_that_state_it(world: World, say: 
     assert world.execute(
         "SELECT count(*), min(n.event_time::date)::text FROM finding n JOIN finding_fact ff ON ff.finding_id = n.id"
     ) == [(2, "2026-01-03")]
+
+
+def test_a_registrant_of_many_watched_names_costs_a_few_facts_for_each(world: World, say: type[Say]) -> None:
+    names = [f"d{number}.example" for number in range(60)]
+    world.load(*(say.registrant(name, "boss@actor.example") for name in names))
+    world.watch("watch", *(WatchedItem(domain=name) for name in names))
+    world.monitor()
+    assert world.found() == {("watch", "shared-registrant", name) for name in names}
+    ((most, total),) = world.execute(
+        "SELECT max(n), sum(n)::int FROM (SELECT count(*) AS n FROM finding_fact WHERE role = 'known' GROUP BY"
+        " finding_id) k"
+    )
+    assert most <= 3
+    assert total <= 3 * len(names)
