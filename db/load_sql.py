@@ -187,7 +187,9 @@ WITH missing AS (
     RETURNING f.id, f.subject_id, f.predicate, f.object_id
 ), history AS (
     INSERT INTO fact_history (fact_id, event_time, ended, last_seen, batch_id)
-    SELECT id, :as_of, true, :before, :batch_id FROM missing ORDER BY id
+    SELECT id, greatest(CAST(:as_of AS timestamptz), (SELECT max(event_time) FROM fact_history h WHERE h.fact_id = m.id)),
+        true, :before, :batch_id
+    FROM missing m ORDER BY id
     ON CONFLICT DO NOTHING
 ), touched AS (
     INSERT INTO load_link SELECT DISTINCT subject_id, predicate, object_id FROM missing WHERE object_id IS NOT NULL

@@ -39,6 +39,8 @@ NAMING: Final = {
     "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
     "pk": "pk_%(table_name)s",
 }
+
+
 class Base(DeclarativeBase):
     """The root of the models."""
 

@@ -27,8 +27,7 @@ SELECT i.match, i.kind, i.value FROM watch_item i JOIN watch w ON w.id = i.watch
 
 # What sources claim of followed actors. Uses ix_link_object_id and pk_entity.
 FOLLOWED: Final = """
-SELECT DISTINCT e.kind, e.value, CASE WHEN e.kind IN ('domain', 'name-server') THEN e.scope ELSE '' END AS scope,
-    e.address::text
+SELECT DISTINCT e.kind, e.value, e.scope, e.address::text
 FROM watch w
 JOIN link l ON l.object_id = w.actor_id AND l.predicate = 'attributed-to'
 JOIN entity e ON e.id = l.subject_id

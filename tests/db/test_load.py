@@ -348,7 +348,7 @@ def model(snapshots: list[Said]) -> dict[int, list[tuple[datetime, datetime | No
         for name, known in spans.items():
             if known[-1][1] is None and name not in names:
                 known[-1][1] = max(known[-1][0], last)
-                ends[name] = at
+                ends[name] = max(at, known[-1][0])
         last = at
     return {name: joined(known) for name, known in spans.items()}
 
