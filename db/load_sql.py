@@ -187,9 +187,8 @@ WITH missing AS (
     RETURNING f.id, f.subject_id, f.predicate, f.object_id
 ), history AS (
     INSERT INTO fact_history (fact_id, event_time, ended, last_seen, batch_id)
-    SELECT id, greatest(CAST(:as_of AS timestamptz), (SELECT max(event_time) FROM fact_history h WHERE h.fact_id = m.id)),
-        true, :before, :batch_id
-    FROM missing m ORDER BY id
+    SELECT m.id, greatest(CAST(:as_of AS timestamptz), max(h.event_time)), true, :before, :batch_id
+    FROM missing m JOIN fact_history h ON h.fact_id = m.id GROUP BY m.id ORDER BY m.id
     ON CONFLICT DO NOTHING
 ), touched AS (
     INSERT INTO load_link SELECT DISTINCT subject_id, predicate, object_id FROM missing WHERE object_id IS NOT NULL
