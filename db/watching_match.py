@@ -31,7 +31,6 @@ CREATE TEMP TABLE watch_match (rule text, watch_id bigint, item_id bigint, since
     other_id bigint, novelty text, event_time timestamptz, fact_id bigint, known_id bigint) ON COMMIT DROP;
 CREATE TEMP TABLE watch_form (id bigint PRIMARY KEY, own text, label text) ON COMMIT DROP;
 CREATE TEMP TABLE watch_hub (id bigint PRIMARY KEY) ON COMMIT DROP;
-CREATE TEMP TABLE watch_known (match text, value text, PRIMARY KEY (match, value)) ON COMMIT DROP;
 CREATE TEMP TABLE watch_chunk (id bigint PRIMARY KEY, match text, kind text, value text, scope text, network inet)
     ON COMMIT DROP;
 CREATE TEMP TABLE watch_swept_entity (id bigint PRIMARY KEY) ON COMMIT DROP;
@@ -84,41 +83,21 @@ JOIN fact f ON f.id = r.fact_id AND f.batch_id <> :batch_id AND f.predicate = AN
 ON CONFLICT DO NOTHING
 """
 
-# Where what sources claim of followed actors stands, unless the claim is about that very place: those of them that the
-# lists know come back as `watch_known`, since a page on a large host is no reason to follow the host.
-CLAIMED_PLACES: Final = """
-SELECT DISTINCT x.match, x.value
+# What sources claim of followed actors in the candidates becomes items: the places that it stands on. A place that many
+# share is followed too: lists and hubs take from what a finding there is worth, they drop none. The earliest claim
+# counts: an item that turns out to be known earlier is looked backwards for again.
+FOLLOW: Final = """
+INSERT INTO watch_item (watch_id, match, kind, value, network, since)
+SELECT w.id, x.match, '', x.value, x.network, min(c.event_time)
 FROM watch_candidate c
 JOIN watch w ON w.actor_id = c.object_id AND w.follows_actor AND w.active
 JOIN entity e ON e.id = c.subject_id
-CROSS JOIN LATERAL (VALUES ('scope', e.scope), ('network', host(e.address))) x (match, value)
-WHERE c.predicate = 'attributed-to' AND x.value <> '' AND x.value <> e.value AND e.kind <> 'network'
-"""
-
-# What sources claim of followed actors in the candidates becomes items: the places that it stands on, or it alone where
-# the place is known for other reasons. The earliest claim counts: an item that turns out to be known earlier is looked
-# backwards for again.
-FOLLOW: Final = """
-WITH claim AS (
-    SELECT w.id AS watch_id, c.event_time, e.kind, e.value AS named, x.match, x.value, x.network,
-        x.value <> e.value AND EXISTS (SELECT FROM watch_known n WHERE (n.match, n.value) = (x.match, x.value)) AS alone
-    FROM watch_candidate c
-    JOIN watch w ON w.actor_id = c.object_id AND w.follows_actor AND w.active
-    JOIN entity e ON e.id = c.subject_id
-    CROSS JOIN LATERAL (VALUES ('scope', e.scope, NULL::inet), ('network', CASE WHEN masklen(e.address) =
-        CASE family(e.address) WHEN 4 THEN 32 ELSE 128 END THEN host(e.address) ELSE text(network(e.address)) END,
-        network(e.address)::inet)) x (match, value, network)
-    WHERE c.predicate = 'attributed-to' AND x.value <> ''
-), item AS (
-    SELECT watch_id, match, '' AS kind, value, network, event_time FROM claim WHERE NOT alone
-    UNION ALL
-    SELECT watch_id, 'entity', CASE kind WHEN 'name-server' THEN 'domain' ELSE kind END, named, NULL, event_time
-    FROM claim WHERE alone
-)
-INSERT INTO watch_item (watch_id, match, kind, value, network, since)
-SELECT watch_id, match, kind, value, network, min(event_time) FROM item
-GROUP BY watch_id, match, kind, value, network
-ORDER BY watch_id, match, kind, value
+CROSS JOIN LATERAL (VALUES ('scope', e.scope, NULL::inet), ('network', CASE WHEN masklen(e.address) =
+    CASE family(e.address) WHEN 4 THEN 32 ELSE 128 END THEN host(e.address) ELSE text(network(e.address)) END,
+    network(e.address)::inet)) x (match, value, network)
+WHERE c.predicate = 'attributed-to' AND x.value <> ''
+GROUP BY w.id, x.match, x.value, x.network
+ORDER BY w.id, x.match, x.value
 ON CONFLICT (watch_id, match, digest) DO UPDATE SET since = excluded.since, swept = '{}'
 WHERE watch_item.since > excluded.since
 """

@@ -36,12 +36,11 @@ from db.rows import driver
 from db.watching import lock_items
 from db.watching_forms import WITHDRAW_FORMS
 from db.watching_rules import MENTIONS, WITHDRAW_WATCHED
-from intel.entities import Entity, Kind
+from intel.entities import Entity
 from intel.errors import WarehouseError
 from intel.names import default_suffixes
 from tasks.watch.describe import Description, describe
 from tasks.watch.rules import of_monitor
-from tasks.watch.warninglists import annotate
 
 log = logging.getLogger(__name__)
 
@@ -178,19 +177,8 @@ def _follow_new(engine: Engine) -> None:
 
 
 def _follow(connection: Connection) -> None:
-    """Make items of the claims among the candidates; of what stands on a place that the lists know, of it alone."""
-    places = connection.execute(text(watching_match.CLAIMED_PLACES)).all()
-    known = [place for place in places if any(one.takes for one in annotate(_place(*place)))]
-    if known:
-        connection.execute(
-            text("INSERT INTO watch_known VALUES (:match, :value)"),
-            [{"match": match, "value": value} for match, value in known],
-        )
+    """Make items of the claims among the candidates."""
     connection.execute(text(watching_match.FOLLOW))
-
-
-def _place(match: str, value: str) -> Entity:
-    return Entity(Kind.DOMAIN, value, value, "", b"") if match == "scope" else Entity(Kind.IP, value, "", value, b"")
 
 
 def _judge(connection: Connection, *, monitor: Monitor, batch_id: int) -> int:

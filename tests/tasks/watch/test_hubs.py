@@ -65,34 +65,8 @@ def test_a_key_that_a_crowd_shares_is_said_to_be_a_hub(world: World, say: type[S
     assert {row[0] for row in rows} == {40}
 
 
-def test_one_page_on_a_large_host_does_not_make_the_host_an_actors(world: World, say: type[Say]) -> None:
-    world.watch("heron", actor=ACTOR, follow_actor=True)
-    world.load(
-        say.claim(PAGE, ACTOR), say.claim("https://8.8.8.8/x", ACTOR), say.claim("https://evil.example/x", ACTOR)
-    )
-    world.monitor()
-    expected = {("entity", "url", PAGE), ("entity", "url", "https://8.8.8.8/x"), ("scope", "", "evil.example")}
-    assert items(world) == expected
-    world.load(say.listed("https://github.com/somebody/else", on=3), say.listed("docs.github.com", on=3))
-    assert world.monitor() == 0
-    # The page itself stays watched.
-    world.load(say.listed(PAGE, on=4), source="other")
-    world.monitor()
-    assert world.found() == {("heron", "exact", PAGE)}
-
-
 def test_what_is_claimed_itself_is_followed_whatever_the_lists_say(world: World, say: type[Say]) -> None:
     world.watch("heron", actor=ACTOR, follow_actor=True)
     world.load(say.claim("github.com", ACTOR), say.claim("8.8.8.8", ACTOR))
     world.monitor()
     assert items(world) == {("scope", "", "github.com"), ("network", "", "8.8.8.8")}
-
-
-def test_a_page_stays_followed_when_the_watch_is_written_again(world: World, say: type[Say]) -> None:
-    world.watch("heron", actor=ACTOR, follow_actor=True)
-    world.load(say.claim(PAGE, ACTOR))
-    world.monitor()
-    (before,) = world.execute("SELECT id FROM watch_item")
-    world.watch("heron", WatchedItem(domain="more.example"), actor=ACTOR, follow_actor=True)
-    world.monitor()
-    assert before in world.execute("SELECT id FROM watch_item")
