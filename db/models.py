@@ -119,6 +119,77 @@ class Cursor(Base):
     updated_at: Mapped[datetime] = _recorded("When it moved last")
 
 
+class CtLog(Base):
+    """A Certificate Transparency log that a log list names."""
+
+    __tablename__ = "ct_log"
+    __table_args__ = ({"comment": "A Certificate Transparency log that a log list names or named"},)
+
+    log_id: Mapped[bytes] = mapped_column(primary_key=True, comment="SHA-256 of its key (RFC 6962 3.2)")
+    name: Mapped[str] = mapped_column(unique=True, comment="Its source's name; stays when the list renames it")
+    description: Mapped[str] = mapped_column(comment="What the list calls it")
+    operator: Mapped[str] = mapped_column(comment="Who runs it")
+    protocol: Mapped[str] = mapped_column(comment="How it is read: rfc6962, static or hybrid")
+    url: Mapped[str] = mapped_column(comment="Where it is read: URL, or monitoring prefix of a static log")
+    submission_url: Mapped[str] = mapped_column(server_default="", comment="Submission prefix of a static log")
+    key: Mapped[bytes] = mapped_column(comment="Its public key, SPKI in DER")
+    mmd: Mapped[int] = mapped_column(Integer, comment="Maximum merge delay, seconds")
+    state: Mapped[str] = mapped_column(comment="pending, qualified, usable, readonly, retired or rejected")
+    not_after_start: Mapped[datetime | None] = mapped_column(
+        comment="Takes certificates that end from then (event time)"
+    )
+    not_after_end: Mapped[datetime | None] = mapped_column(comment="and before then (event time)")
+    final_head: Mapped[dict[str, Any] | None] = mapped_column(
+        JSONB, comment="Final tree head of a log that is readonly"
+    )
+    listed: Mapped[bool] = mapped_column(comment="Whether the newest list names it")
+    first_listed: Mapped[datetime] = _recorded("When a list first named it")
+    last_listed: Mapped[datetime] = _recorded("When a list named it last")
+
+
+class ArchiveSegment(Base):
+    """A run of verified log entries in the archive."""
+
+    __tablename__ = "archive_segment"
+    __table_args__ = (
+        Index("ix_archive_segment_source_id", "source_id", "first", postgresql_where="retired_at IS NULL"),
+        {"comment": "The archive's manifest: a Parquet file of verified log entries is in the archive once its row is"},
+    )
+
+    id: Mapped[int] = _id("Identity")
+    source_id: Mapped[int] = mapped_column(ForeignKey("source.id"), comment="The log's source")
+    run_id: Mapped[int | None] = mapped_column(ForeignKey("run.id"), comment="The run that wrote it; null: compacted")
+    first: Mapped[int] = mapped_column(comment="Index of its first entry in the log")
+    next: Mapped[int] = mapped_column(comment="Index behind its last entry")
+    time_min: Mapped[datetime] = mapped_column(comment="Earliest timestamp of an entry (event time)")
+    time_max: Mapped[datetime] = mapped_column(comment="Latest timestamp of an entry (event time)")
+    level: Mapped[int] = mapped_column(SmallInteger, comment="0: as followed; 1: compacted, with an index of names")
+    path: Mapped[str] = mapped_column(comment="Its file of entries, below the archive's folder")
+    names_path: Mapped[str] = mapped_column(server_default="", comment="Its index of names; empty at level 0")
+    bytes: Mapped[int] = mapped_column(comment="Bytes of its files")
+    judged_at: Mapped[datetime] = mapped_column(
+        comment="Watches of that moment or later were matched against it (recorded time)"
+    )
+    retired_at: Mapped[datetime | None] = mapped_column(
+        comment="When it was replaced or dropped; its files go after a while (recorded time)"
+    )
+    created_at: Mapped[datetime] = _recorded("When it was committed")
+
+
+class HuntTerm(Base):
+    """One thing that the watches look for in certificates, as the archive's hunter last saw it."""
+
+    __tablename__ = "hunt_term"
+    __table_args__ = (
+        {"comment": "What the watches look for in certificates, and since when the archive's hunter knows"},
+    )
+
+    digest: Mapped[UUID] = mapped_column(primary_key=True, comment="First 128 bits of SHA-256 over kind, NUL, value")
+    kind: Mapped[str] = mapped_column(comment="The set it is in: intel.match.certificates.WatchSet")
+    value: Mapped[str] = mapped_column(comment="The watched thing; digests in hexadecimal")
+    added_at: Mapped[datetime] = _recorded("When the hunter first saw it: older segments are hunted for it")
+
+
 class Document(Base):
     """The raw bytes as received."""
 

@@ -53,12 +53,13 @@ class Kind(StrEnum):
     CAMPAIGN = "campaign"
     INFRASTRUCTURE = "infrastructure"
     REPORT = "report"
+    PATTERN = "pattern"
     LABEL = "label"
     TEXT = "text"
     TIME = "time"
 
 
-LITERALS: Final = frozenset({Kind.LABEL, Kind.TEXT, Kind.TIME})
+LITERALS: Final = frozenset({Kind.PATTERN, Kind.LABEL, Kind.TEXT, Kind.TIME})
 PERSONAL: Final = frozenset({Kind.REGISTRANT, Kind.PHONE, Kind.EMAIL, Kind.HANDLE, Kind.PERSONA})
 """Kinds that may name a person: marked where facts are made, masked where they are shown."""
 
@@ -338,6 +339,7 @@ _READERS: Final[dict[str, Callable[[str, str], Entity]]] = {
     Kind.LABEL: _lower,
     Kind.NAME_SERVER_SET: _name_server_set,
     Kind.PHONE: _phone,
+    Kind.PATTERN: literal,
     Kind.TEXT: literal,
     Kind.TIME: literal,
 }

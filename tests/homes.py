@@ -125,7 +125,7 @@ def said(subject: str, predicate: Predicate, named: str, *, kind: Kind | None = 
     """A fact between two things as people write them; `kind` is that of the object, told by its form otherwise."""
     if kind is None:
         named_entity = guess(named)
-    elif kind in {Kind.LABEL, Kind.TEXT, Kind.TIME}:
+    elif kind in LITERALS:
         named_entity = literal(kind, named)
     else:
         named_entity = entity(kind, named)

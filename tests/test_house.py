@@ -16,6 +16,7 @@ import typer
 import yaml
 from typer.main import get_command
 
+from intel.config.ct import read_ct
 from intel.config.lookups import read_lookups
 from intel.config.organisation import read_organisation
 from intel.config.publishing import read_publishing
@@ -273,6 +274,7 @@ def test_every_file_of_configs_is_read_by_a_schema() -> None:
     from tasks.watch.warninglists import read_hubs
 
     readers: dict[str, Callable[[], object]] = {
+        "ct.yaml": lambda: read_ct(CONFIGS),
         "hubs.yaml": lambda: read_hubs(CONFIGS / "hubs.yaml"),
         "lookups.yaml": lambda: read_lookups(CONFIGS),
         "network.yaml": lambda: read_network(CONFIGS),
