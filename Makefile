@@ -1,5 +1,5 @@
 # Every target sets up what is missing by itself: a virtual environment in .venv, from requirements.lock, with hashes.
-.PHONY: help demo test up bench lint fix lock clean
+.PHONY: help demo test up bench fuzz lint fix lock clean
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 PYTHON ?= python3
@@ -28,6 +28,9 @@ test: $(READY) ## Lint, types, import contract, spelling, tests
 
 bench: $(READY) ## Run a benchmark: make bench NAME=ingest (without NAME: list them)
 	@.venv/bin/python -m lab.bench $(or $(NAME),--list)
+
+fuzz: $(READY) ## Feed readers what nobody means (NAME=certificate, FOR=60 seconds; without NAME: all)
+	.venv/bin/python -m lab.fuzz $(or $(NAME),all) $(or $(FOR),60)
 
 fix: $(READY) ## Format, and mend what ruff can mend
 	.venv/bin/ruff check --fix . ; .venv/bin/ruff format .

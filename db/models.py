@@ -371,7 +371,9 @@ class WatchItem(Base):
 
     id: Mapped[int] = _id("Identity")
     watch_id: Mapped[int] = mapped_column(ForeignKey("watch.id", ondelete="CASCADE"), comment="The watch")
-    match: Mapped[str] = mapped_column(comment="How it matches: entity, scope (registrable domain), subtree or network")
+    match: Mapped[str] = mapped_column(
+        comment="How it matches: entity, scope (registrable domain), subtree, network; expected, ours: known ones"
+    )
     kind: Mapped[str] = mapped_column(server_default="", comment="Kind of entity, for match = entity")
     value: Mapped[str] = mapped_column(comment="Canonical value, registrable domain, name or network")
     # PostgreSQL computes it, so that no writer can forget it; not with sha256(), whose convert_to() is not immutable.

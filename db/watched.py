@@ -1,8 +1,8 @@
 """What is watched of certificates: the active watches in, a `WatchSet` out.
 
 Besides what the items say: what sources claim of followed actors, and what the warehouse knows of both. The key of a
-certificate that names a watched name or address is watched, since that is what makes a reused key visible; so is the
-final certificate of a watched precertificate.
+certificate that names a watched name or address is watched, since that is what makes a reused key visible; so are the
+other forms of a watched certificate, whichever hash it is watched by.
 
 Raw SQL: joins with unnested arrays have no form in SQLAlchemy Core that would read better.
 """
@@ -34,21 +34,24 @@ JOIN entity e ON e.id = l.subject_id
 WHERE w.active AND w.follows_actor
 """
 
-# A certificate's fingerprint leads to the value that it shares with its precertificate, and that one to the other
-# fingerprints. Uses uq_entity_digest, pk_link and ix_link_object_id.
+# The other forms of the watched certificates, up to three steps away, and the keys of all of them: a precertificate's
+# fingerprint, the value that its log's leaf has, the final certificate's fingerprint, the same by another hash
+# (tasks/normalize/ct_facts.py). Uses uq_entity_digest, pk_link and ix_link_object_id.
 SAME_CERTIFICATE: Final = """
-WITH watched AS (
-    SELECT e.id FROM unnest(CAST(:digests AS uuid[])) d (digest) JOIN entity e ON e.digest = d.digest
-), shared AS (
-    SELECT id FROM watched
-    UNION SELECT l.object_id FROM watched w JOIN link l ON l.subject_id = w.id AND l.predicate = 'same-as'
-), same AS (
-    SELECT id FROM shared
-    UNION SELECT l.subject_id FROM shared s JOIN link l ON l.object_id = s.id AND l.predicate = 'same-as'
+WITH RECURSIVE form (id, step) AS (
+    SELECT e.id, 0 FROM unnest(CAST(:digests AS uuid[])) d (digest) JOIN entity e ON e.digest = d.digest
+    UNION
+    SELECT other.id, f.step + 1 FROM form f
+    CROSS JOIN LATERAL (
+        SELECT object_id AS id FROM link WHERE subject_id = f.id AND predicate = 'same-as'
+        UNION ALL
+        SELECT subject_id FROM link WHERE object_id = f.id AND predicate = 'same-as'
+    ) other
+    WHERE f.step < 3
 )
 SELECT e.value, k.value
-FROM same s
-JOIN entity e ON e.id = s.id AND e.kind = 'certificate'
+FROM (SELECT DISTINCT id FROM form) f
+JOIN entity e ON e.id = f.id AND e.kind = 'certificate'
 LEFT JOIN link h ON h.subject_id = e.id AND h.predicate = 'has-key'
 LEFT JOIN entity k ON k.id = h.object_id
 """
@@ -73,6 +76,15 @@ JOIN link h ON h.subject_id = c.subject_id AND h.predicate = 'has-key'
 JOIN entity k ON k.id = h.object_id
 """
 
+# What changes when the watches do: an item more, a watch made, changed or removed. Uses pk_watch_item.
+VERSION: Final = """
+SELECT concat_ws(' ', (SELECT max(id) FROM watch_item),
+    (SELECT md5(string_agg(concat_ws(' ', id, xmin), ',' ORDER BY id)) FROM watch))
+"""
+
+
+_PATTERNS: Final = ("lookalike", "keyword", "issuer", "subject", "serial")
+
 
 @dataclass
 class _Found:
@@ -82,7 +94,10 @@ class _Found:
     names: set[str] = field(default_factory=set)
     addresses: set[str] = field(default_factory=set)
     certificates: set[bytes] = field(default_factory=set)
+    other_hashes: set[str] = field(default_factory=set)
+    """Certificates that are watched by another hash than SHA-256."""
     keys: set[bytes] = field(default_factory=set)
+    patterns: dict[str, set[str]] = field(default_factory=lambda: {by: set() for by in _PATTERNS})
 
     def item(self, match: str, kind: str, value: str) -> None:
         if match == "scope":
@@ -91,7 +106,7 @@ class _Found:
             (self.zones if default_suffixes().is_suffix(value) else self.subtrees).add(value)
         elif match == "network":
             self.address(value)
-        else:
+        elif match == "entity":
             self.entity(kind, value)
 
     def entity(self, kind: str, value: str) -> None:
@@ -102,6 +117,10 @@ class _Found:
             self.address(value)
         elif kind in {Kind.CERTIFICATE, Kind.PUBLIC_KEY}:
             self.digest(kind, value)
+        elif kind == Kind.PATTERN:
+            by, _, pattern = value.partition(":")
+            if by in self.patterns:
+                self.patterns[by].add(pattern)
 
     def address(self, value: str) -> None:
         network = ipaddress.ip_network(value, strict=False)
@@ -111,12 +130,14 @@ class _Found:
         algorithm, _, digits = value.partition(":")
         if algorithm == "sha256":  # a log's entries are met by this one alone
             (self.certificates if kind == Kind.CERTIFICATE else self.keys).add(bytes.fromhex(digits))
+        elif kind == Kind.CERTIFICATE:
+            self.other_hashes.add(value)
 
 
 def load_watch_set(connection: Connection) -> WatchSet:
     """What the active watches look for in certificates, as the warehouse stands now."""
     found = _Found()
-    for match, kind, value in connection.execute(text(ITEMS)):
+    for match, kind, value in connection.execution_options(yield_per=10_000).execute(text(ITEMS)):
         found.item(match, kind, value)
     for kind, value, scope, address in connection.execute(text(FOLLOWED)):
         if scope:
@@ -135,11 +156,27 @@ def load_watch_set(connection: Connection) -> WatchSet:
         addresses=frozenset(found.addresses),
         certificates=frozenset(found.certificates),
         keys=frozenset(found.keys),
+        lookalikes=frozenset(found.patterns["lookalike"]),
+        keywords=frozenset(found.patterns["keyword"]),
+        issuers=frozenset(found.patterns["issuer"]),
+        subjects=frozenset(found.patterns["subject"]),
+        serials=frozenset(found.patterns["serial"]),
     )
 
 
+def watch_version(connection: Connection) -> str:
+    """What differs where `load_watch_set` would load something else because of the watches; it costs next to nothing.
+
+    It covers items (those that the monitors make of claims too) and watches, made, changed, removed. It does not cover
+    what the warehouse comes to know of them: further forms and keys of certificates, and claims that no monitor has
+    looked at yet. For those, load again after a while whatever the version.
+    """
+    return str(connection.execute(text(VERSION)).scalar_one())
+
+
 def _add_same_certificates(connection: Connection, found: _Found) -> None:
-    digests = [UUID(bytes=digest(Kind.CERTIFICATE, f"sha256:{value.hex()}")) for value in sorted(found.certificates)]
+    values = [*(f"sha256:{value.hex()}" for value in sorted(found.certificates)), *sorted(found.other_hashes)]
+    digests = [UUID(bytes=digest(Kind.CERTIFICATE, value)) for value in values]
     if not digests:
         return
     for certificate, key in connection.execute(text(SAME_CERTIFICATE), {"digests": digests}):

@@ -24,6 +24,11 @@ from db.rows import driver
 from intel import entities
 from intel.errors import ConfigError
 
+EXPECTED: Final = "expected"
+"""The match of an item that is not looked for: what has this SHA-256 is expected in the findings of its watch."""
+EXPECTED_EVERYWHERE: Final = "ours"
+"""The same in the findings of all watches."""
+
 LOCK_ITEMS: Final = "SELECT pg_advisory_xact_lock(19543, hashtext('watch items'))"
 _LISTED: Final = """
 CREATE TEMP TABLE watch_listed (match text, kind text, value text, network inet, since timestamptz) ON COMMIT DROP
@@ -50,12 +55,23 @@ ON CONFLICT (watch_id, match, digest) DO UPDATE SET network = excluded.network, 
 WHERE (watch_item.network, watch_item.since) IS DISTINCT FROM (excluded.network, excluded.since)
 """
 
+# Findings that say of something that it is expected, where nothing lists that any more: what they matched is judged
+# once more. Reads the findings whole; few lists of what is expected ever lose something.
+_UNEXPECT: Final = """
+UPDATE watch_item SET swept = '{}' WHERE id IN (
+    SELECT n.item_id FROM finding n CROSS JOIN jsonb_array_elements(n.annotations) a (said)
+    WHERE a.said->>'hub' = 'expected' AND NOT EXISTS (
+        SELECT FROM watch_item i JOIN watch w ON w.id = i.watch_id AND w.active
+        WHERE i.value = a.said->>'list' AND (i.match = 'ours' OR (i.match = 'expected' AND i.watch_id = n.watch_id))))
+"""
+
 
 class Item(msgspec.Struct, frozen=True, kw_only=True, order=True):
-    """One thing to look for.
+    """One thing to look for, or to expect.
 
     `match`: entity (of `kind`), scope (a registrable domain and what stands on it), subtree (a name and what stands
-    below it) or network. `since`: known to belong from then on (event time, UTC); facts of that day are no news.
+    below it), network, or what is expected (`EXPECTED`, `EXPECTED_EVERYWHERE`: SHA-256 of a certificate, its TBS or a
+    key). `since`: known to belong from then on (event time, UTC); facts of that day are no news.
     """
 
     match: str
@@ -160,7 +176,10 @@ def remove_watch(connection: Connection, name: str) -> bool:
     if watch_id is None:
         return False
     connection.execute(delete(Cursor).where(Cursor.name.in_([f"watch:{name}", f"follow:{watch_id}"])))
+    expected = _expects(connection, watch_id)
     connection.execute(delete(WatchItem).where(WatchItem.watch_id == watch_id))
+    if expected:
+        connection.execute(text(_UNEXPECT))
     if connection.execute(select(Finding.id).where(Finding.watch_id == watch_id).limit(1)).first() is None:
         connection.execute(delete(Watch).where(Watch.id == watch_id))
     else:
@@ -175,7 +194,8 @@ def names_from_files(connection: Connection) -> list[str]:
 
 def list_watches(connection: Connection) -> list[WatchSummary]:
     """All watches by name, with how much they watch and have found (withdrawn findings left out)."""
-    items = select(func.count()).where(WatchItem.watch_id == Watch.id).scalar_subquery()
+    looked_for = WatchItem.match.not_in((EXPECTED, EXPECTED_EVERYWHERE))
+    items = select(func.count()).where(WatchItem.watch_id == Watch.id, looked_for).scalar_subquery()
     found = select(func.count()).where(Finding.watch_id == Watch.id, Finding.status != "withdrawn").scalar_subquery()
     actor = func.coalesce(select(Entity.value).where(Entity.id == Watch.actor_id).scalar_subquery(), "")
     rows = connection.execute(
@@ -214,5 +234,16 @@ def _replace_items(connection: Connection, watch_id: int, items: Iterable[Item])
         for item in items:
             copy.write_row((item.match, item.kind, item.value, item.network, item.since))
     connection.exec_driver_sql("ANALYZE watch_listed")
+    expected = _expects(connection, watch_id)
     connection.execute(text(_DELETE_UNLISTED), {"watch_id": watch_id})
     connection.execute(text(_UPSERT_LISTED), {"watch_id": watch_id})
+    if not expected <= _expects(connection, watch_id):
+        connection.execute(text(_UNEXPECT))
+
+
+def _expects(connection: Connection, watch_id: int) -> set[tuple[str, str]]:
+    """What a watch says is expected, as (match, value)."""
+    said = select(WatchItem.match, WatchItem.value).where(
+        WatchItem.watch_id == watch_id, WatchItem.match.in_((EXPECTED, EXPECTED_EVERYWHERE))
+    )
+    return {(row.match, row.value) for row in connection.execute(said)}

@@ -30,12 +30,14 @@ CREATE TEMP TABLE watch_mention (fact_id bigint, entity_id bigint, source_id big
 CREATE TEMP TABLE watch_match (rule text, watch_id bigint, item_id bigint, since timestamptz, subject_id bigint,
     other_id bigint, novelty text, event_time timestamptz, fact_id bigint, known_id bigint) ON COMMIT DROP;
 CREATE TEMP TABLE watch_form (id bigint PRIMARY KEY, own text, label text) ON COMMIT DROP;
+CREATE TEMP TABLE watch_known (certificate_id bigint, watch_id bigint) ON COMMIT DROP;
+CREATE TEMP TABLE watch_note (watch_id bigint, certificate_id bigint, hub text, list text, what text) ON COMMIT DROP;
 CREATE TEMP TABLE watch_hub (id bigint PRIMARY KEY) ON COMMIT DROP;
 CREATE TEMP TABLE watch_chunk (id bigint PRIMARY KEY, match text, kind text, value text, scope text, network inet)
     ON COMMIT DROP;
 CREATE TEMP TABLE watch_swept_entity (id bigint PRIMARY KEY) ON COMMIT DROP;
 CREATE TEMP TABLE watch_found (rule text, watch_id bigint, novelty uuid, item_id bigint, subject_id bigint,
-    other_id bigint, event_time timestamptz) ON COMMIT DROP;
+    other_id bigint, event_time timestamptz, fact_id bigint) ON COMMIT DROP;
 CREATE TEMP TABLE watch_new (watch_id bigint, rule text, novelty uuid, lapse boolean, title text, severity smallint,
     annotations jsonb) ON COMMIT DROP;
 """
@@ -58,16 +60,19 @@ ON CONFLICT DO NOTHING
 """  # noqa: S608 - put together from constants
 
 
-_ROLE: Final = "f.qualifiers->>'role'"
+# A match is stated as unparsed where it was found in octets that nobody can parse: the role says so.
+_ROLE: Final = "coalesce(f.qualifiers->>'role', nullif(f.state, 'value'))"
+_STATED: Final = "(f.state = 'value' OR f.predicate = 'matches')"
 
 # The facts of a batch. Uses ix_fact_batch_id.
 BATCH_FACTS: Final = candidates(
-    "FROM fact f WHERE f.batch_id = :batch_id AND f.predicate = ANY(:predicates) AND f.state = 'value'", role=_ROLE
+    f"FROM fact f WHERE f.batch_id = :batch_id AND f.predicate = ANY(:predicates) AND {_STATED}",
+    role=_ROLE,
 )
 
 # Facts of earlier batches that this batch states as of an earlier time than anybody before, and facts that had only
 # ever been ended. Uses ix_fact_history_batch_id, pk_fact and pk_fact_history.
-RESTATED_FACTS: Final = """
+RESTATED_FACTS: Final = f"""
 WITH restated AS MATERIALIZED (
     SELECT fact_id, event_time FROM (
         SELECT fact_id, min(event_time) AS event_time FROM fact_history WHERE batch_id = :batch_id AND NOT ended
@@ -77,27 +82,28 @@ WITH restated AS MATERIALIZED (
                       WHERE h.fact_id = r.fact_id AND h.event_time < r.event_time AND NOT h.ended)
 )
 INSERT INTO watch_candidate
-SELECT f.id, f.subject_id, f.predicate, f.object_id, f.source_id, f.qualifiers->>'role', r.event_time
+SELECT f.id, f.subject_id, f.predicate, f.object_id, f.source_id, {_ROLE}, r.event_time
 FROM restated r
-JOIN fact f ON f.id = r.fact_id AND f.batch_id <> :batch_id AND f.predicate = ANY(:predicates) AND f.state = 'value'
+JOIN fact f ON f.id = r.fact_id AND f.batch_id <> :batch_id AND f.predicate = ANY(:predicates) AND {_STATED}
 ON CONFLICT DO NOTHING
-"""
+"""  # noqa: S608 - put together from constants
 
-# What sources claim of followed actors in the candidates becomes items: the places that it stands on. A place that many
-# share is followed too: lists and hubs take from what a finding there is worth, they drop none. The earliest claim
-# counts: an item that turns out to be known earlier is looked backwards for again.
+# What sources claim of followed actors in the candidates becomes items: the places that it stands on, and certificates
+# and keys themselves. A place that many share is followed too: lists and hubs take from what a finding there is worth,
+# they drop none. The earliest claim counts: an item that turns out to be known earlier is looked backwards for again.
 FOLLOW: Final = """
 INSERT INTO watch_item (watch_id, match, kind, value, network, since)
-SELECT w.id, x.match, '', x.value, x.network, min(c.event_time)
+SELECT w.id, x.match, x.kind, x.value, x.network, min(c.event_time)
 FROM watch_candidate c
 JOIN watch w ON w.actor_id = c.object_id AND w.follows_actor AND w.active
 JOIN entity e ON e.id = c.subject_id
-CROSS JOIN LATERAL (VALUES ('scope', e.scope, NULL::inet), ('network', CASE WHEN masklen(e.address) =
+CROSS JOIN LATERAL (VALUES ('scope', '', e.scope, NULL::inet), ('network', '', CASE WHEN masklen(e.address) =
     CASE family(e.address) WHEN 4 THEN 32 ELSE 128 END THEN host(e.address) ELSE text(network(e.address)) END,
-    network(e.address)::inet)) x (match, value, network)
+    network(e.address)::inet), ('entity', e.kind, CASE WHEN e.kind IN ('certificate', 'public-key') THEN e.value END,
+    NULL)) x (match, kind, value, network)
 WHERE c.predicate = 'attributed-to' AND x.value <> ''
-GROUP BY w.id, x.match, x.value, x.network
-ORDER BY w.id, x.match, x.value
+GROUP BY w.id, x.match, x.kind, x.value, x.network
+ORDER BY w.id, x.match, x.kind, x.value
 ON CONFLICT (watch_id, match, digest) DO UPDATE SET since = excluded.since, swept = '{}'
 WHERE watch_item.since > excluded.since
 """
@@ -116,13 +122,16 @@ SAME_REGISTRANT: Final = candidates(
     role=_ROLE,
 )
 
+# What is stated of certificates, and so makes one a candidate.
+_OF_CERTIFICATES: Final = "('names', 'has-key', 'matches', 'logged-in', 'same-as')"
+
 # The keys of the candidates' certificates and of their other forms (db/watching_forms.py), and the certificates with
 # them, as many as a hub has. Uses ix_fact_object_id and ix_fact_subject_id_predicate_object_id.
 SAME_KEY: Final = candidates(f"""FROM (
         SELECT object_id AS key_id FROM watch_candidate WHERE predicate = 'has-key'
         UNION
         SELECT k.object_id FROM (
-            SELECT subject_id AS id FROM watch_candidate WHERE predicate IN ('names', 'same-as')
+            SELECT subject_id AS id FROM watch_candidate WHERE predicate IN {_OF_CERTIFICATES}
             UNION
             SELECT object_id FROM watch_candidate WHERE predicate = 'same-as'
         ) c JOIN fact k ON k.subject_id = c.id AND k.predicate = 'has-key' AND k.state = 'value'
@@ -137,13 +146,17 @@ SELECT object_id FROM watch_candidate WHERE predicate IN ('registered-by', 'has-
 GROUP BY object_id HAVING count(*) >= {HUB}
 """  # noqa: S608 - put together from constants
 
-# All names of the candidates' certificates. Uses ix_fact_subject_id_predicate_object_id.
-CERTIFICATE_NAMES: Final = candidates("""FROM (
-        SELECT subject_id AS id FROM watch_candidate WHERE predicate IN ('names', 'has-key', 'same-as')
+# All that the candidates' certificates name and match, and where they were logged. Uses
+# ix_fact_subject_id_predicate_object_id.
+CERTIFICATE_NAMES: Final = candidates(
+    f"""FROM (
+        SELECT subject_id AS id FROM watch_candidate WHERE predicate IN {_OF_CERTIFICATES}
         UNION
         SELECT object_id FROM watch_candidate WHERE predicate = 'same-as'
     ) c
-    JOIN fact f ON f.subject_id = c.id AND f.predicate = 'names' AND f.state = 'value'""")
+    JOIN fact f ON f.subject_id = c.id AND f.predicate IN ('names', 'matches', 'logged-in') AND {_STATED}""",  # noqa: S608 - constants
+    role=_ROLE,
+)
 
 # The entities that the candidates speak of, with the host that a name stands on. Uses pk_entity.
 ENTITIES: Final = r"""
@@ -205,14 +218,16 @@ ORDER BY i.id LIMIT :size
 FOR UPDATE OF i
 """
 
-# Entities that the chunk looks for exactly. Uses uq_entity_digest.
+# Entities that the chunk looks for exactly, and what is expected: a SHA-256 may be a certificate's or a key's. Uses
+# uq_entity_digest.
 SWEEP_ENTITY: Final = r"""
 INSERT INTO watch_swept_entity
 SELECT e.id FROM watch_chunk c
-CROSS JOIN LATERAL unnest(CASE c.kind WHEN 'domain' THEN ARRAY['domain', 'name-server'] ELSE ARRAY[c.kind] END) k (kind)
+CROSS JOIN LATERAL unnest(CASE WHEN c.match <> 'entity' THEN ARRAY['certificate', 'public-key']
+    WHEN c.kind = 'domain' THEN ARRAY['domain', 'name-server'] ELSE ARRAY[c.kind] END) k (kind)
 JOIN entity e ON e.digest = encode(substr(sha256(
     convert_to(k.kind, 'UTF8') || '\x00'::bytea || convert_to(c.value, 'UTF8')), 1, 16), 'hex')::uuid
-WHERE c.match = 'entity'
+WHERE c.match IN ('entity', 'expected', 'ours')
 ON CONFLICT DO NOTHING
 """
 
@@ -237,13 +252,13 @@ ON CONFLICT DO NOTHING
 
 # All that is stated about them. Uses ix_fact_subject_id_predicate_object_id and ix_fact_object_id.
 SWEPT_FACTS: Final = candidates(
-    """FROM (
+    f"""FROM (
         SELECT f.* FROM watch_swept_entity s JOIN fact f ON f.subject_id = s.id
-        WHERE f.predicate = ANY(:predicates) AND f.state = 'value'
+        WHERE f.predicate = ANY(:predicates) AND {_STATED}
         UNION ALL
         SELECT f.* FROM watch_swept_entity s JOIN fact f ON f.object_id = s.id
-        WHERE f.predicate = ANY(:predicates) AND f.state = 'value'
-    ) f""",
+        WHERE f.predicate = ANY(:predicates) AND {_STATED}
+    ) f""",  # noqa: S608 - put together from constants
     role=_ROLE,
 )
 

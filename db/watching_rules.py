@@ -10,8 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from db.watching_patterns import OF_MATCHES
+
 # What the candidates name as something that a source points at: the subject of a statement by a source, and the object
-# of what connects two things. Registration and resolution facts about a known name do not make that name news.
+# of what connects two things. Registration and resolution facts about a known name do not make that name news, and that
+# two hashes are one certificate's is for the monitor of certificates.
 MENTIONS: Final = """
 INSERT INTO watch_mention
 SELECT fact_id, subject_id, source_id, event_time FROM watch_candidate
@@ -19,9 +22,8 @@ WHERE predicate IN ('listed', 'attributed-to', 'reported-in', 'associated-with',
 UNION
 SELECT c.fact_id, c.object_id, c.source_id, c.event_time
 FROM watch_candidate c JOIN watch_entity o ON o.id = c.object_id
-WHERE c.predicate IN ('uses-name-server', 'uses-mail-host', 'communicates-with', 'downloads', 'registered-by', 'uses',
-        'same-as')
-    OR (c.predicate = 'resolves-to' AND o.scope <> '')
+WHERE c.predicate IN ('uses-name-server', 'uses-mail-host', 'communicates-with', 'downloads', 'registered-by', 'uses')
+    OR (c.predicate = 'resolves-to' AND o.scope <> '') OR (c.predicate = 'same-as' AND o.kind <> 'certificate')
 """
 
 _EXACT: Final = """
@@ -125,7 +127,7 @@ WHERE c.predicate = 'names'
 
 # A renewal for the same registrable domain with the same key says nothing new; the key of a certificate that names
 # watched names in a certificate for another domain does. Two certificates of each domain are enough to compare with:
-# every other one differs from at least one of them.
+# every other one differs from at least one of them. A certificate that the watch knows by itself is not another one.
 _REUSED_KEY: Final = """
 WITH certificate AS (
     SELECT DISTINCT ON (h.watch_id, k.object_id, e.place, n.subject_id) h.watch_id, h.item_id, h.since, h.after,
@@ -151,6 +153,7 @@ JOIN watch_entity s ON s.id = c.subject_id
 JOIN watch_entity o ON o.id = c.object_id
 JOIN watch_hit h ON h.entity_id = c.object_id AND h.match = 'entity' AND (h.after IS NULL OR c.event_time >= h.after)
 WHERE c.predicate = 'has-key'
+    AND NOT EXISTS (SELECT FROM watch_known x WHERE (x.certificate_id, x.watch_id) = (c.subject_id, h.watch_id))
 UNION ALL
 SELECT 'reused-key', w.watch_id, w.item_id, w.since, s.id, w.certificate_id, o.digest || ' ' || s.digest, c.event_time,
     c.fact_id, known.fact_id
@@ -163,16 +166,21 @@ CROSS JOIN LATERAL (VALUES (w.key_fact_id), (w.name_fact_id)) known (fact_id)
 WHERE EXISTS (
     SELECT FROM watch_candidate n JOIN watch_entity e ON e.id = n.object_id
     WHERE n.subject_id = c.subject_id AND n.predicate = 'names' AND coalesce(nullif(e.scope, ''), e.value) <> w.place)
+    AND NOT EXISTS (SELECT FROM watch_known x WHERE (x.certificate_id, x.watch_id) = (c.subject_id, w.watch_id))
 """
 
+# Whichever form is presented and whichever is watched: what is new is the first form, and who presents it.
 _REUSED_CERTIFICATE: Final = """
 INSERT INTO watch_match
-SELECT 'reused-certificate', h.watch_id, h.item_id, h.since, s.id, o.id, o.digest || ' ' || s.digest, c.event_time,
-    c.fact_id, NULL::bigint
+SELECT 'reused-certificate', h.watch_id, h.item_id, h.since, s.id, o.id,
+    coalesce(substr(f.label, 3), o.digest::text) || ' ' || s.digest, c.event_time, c.fact_id, NULL::bigint
 FROM watch_candidate c
 JOIN watch_entity s ON s.id = c.subject_id
 JOIN watch_entity o ON o.id = c.object_id
-JOIN watch_hit h ON h.entity_id = c.object_id AND h.match = 'entity' AND (h.after IS NULL OR c.event_time >= h.after)
+LEFT JOIN watch_form f ON f.id = o.id
+LEFT JOIN watch_form first ON first.own = f.label
+JOIN watch_hit h ON h.entity_id = coalesce(first.id, o.id) AND h.match = 'entity'
+    AND (h.after IS NULL OR c.event_time >= h.after)
 WHERE c.predicate = 'presents'
     AND NOT EXISTS (SELECT FROM watch_hit x WHERE x.entity_id = c.subject_id AND x.watch_id = h.watch_id)
 """
@@ -194,9 +202,9 @@ JOIN watch_candidate c ON c.subject_id = w.subject_id AND c.predicate = 'names'
 JOIN watch_entity u ON u.id = c.object_id AND u.scope <> ''
 WHERE NOT EXISTS (
     SELECT FROM watch_candidate n
-    JOIN watch_hit h ON h.entity_id = n.object_id AND h.watch_id = w.watch_id
+    JOIN watch_hit h ON h.entity_id = n.object_id
     JOIN watch_entity e ON e.id = n.object_id
-    WHERE n.subject_id = w.subject_id AND n.predicate = 'names' AND (e.scope = u.scope OR e.id = u.id))
+    WHERE n.predicate = 'names' AND (n.subject_id, h.watch_id, e.scope) = (w.subject_id, w.watch_id, u.scope))
 """
 
 STATEMENTS: Final[Mapping[str, str]] = {
@@ -210,6 +218,7 @@ STATEMENTS: Final[Mapping[str, str]] = {
     "reused-key": _REUSED_KEY,
     "reused-certificate": _REUSED_CERTIFICATE,
     "mixed-certificate": _MIXED_CERTIFICATE,
+    **OF_MATCHES,
 }
 
 # What rested on something not being watched is withdrawn once it is: otherwise the findings would depend on whether the

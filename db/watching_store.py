@@ -12,13 +12,14 @@ COLLAPSE: Final = """
 INSERT INTO watch_found
 SELECT DISTINCT ON (m.watch_id, m.rule, m.novelty) m.rule, m.watch_id,
     encode(substr(sha256(convert_to(m.novelty, 'UTF8')), 1, 16), 'hex')::uuid, m.item_id, m.subject_id, m.other_id,
-    min(m.event_time) OVER (PARTITION BY m.watch_id, m.rule, m.novelty)
+    min(m.event_time) OVER (PARTITION BY m.watch_id, m.rule, m.novelty), m.fact_id
 FROM watch_match m JOIN watch w ON w.id = m.watch_id
 WHERE w.rules && ARRAY['*', m.rule]
-ORDER BY m.watch_id, m.rule, m.novelty, m.since NULLS FIRST, m.item_id, m.other_id
+ORDER BY m.watch_id, m.rule, m.novelty, m.since NULLS FIRST, m.item_id, m.other_id, m.fact_id
 """
 
-# Those that are not findings yet, with what their titles and annotations need, and whether a hub ties them together.
+# Those that are not findings yet, with what their titles and annotations need: what was found, what else the title
+# names, the item, what the fact says of a match, and whether a hub ties them together. Uses pk_fact and pk_entity.
 NEW_FINDINGS: Final = """
 WITH shared AS (
     SELECT DISTINCT m.watch_id, m.rule, m.subject_id
@@ -26,11 +27,13 @@ WITH shared AS (
     WHERE m.rule IN ('shared-registrant', 'reused-key')
 )
 SELECT g.watch_id, g.rule, g.novelty, s.kind, s.value, s.scope, host(s.address), o.kind, o.value, o.scope,
-    host(o.address), i.match, i.kind, i.value, h.rule IS NOT NULL
+    host(o.address), i.match, i.kind, i.value, coalesce(f.qualifiers->>'name', ''), coalesce(f.qualifiers->>'why', ''),
+    h.rule IS NOT NULL
 FROM watch_found g
 JOIN entity s ON s.id = g.subject_id
 LEFT JOIN entity o ON o.id = g.other_id
 JOIN watch_item i ON i.id = g.item_id
+LEFT JOIN fact f ON f.id = g.fact_id AND f.predicate = 'matches'
 LEFT JOIN shared h ON (h.watch_id, h.rule, h.subject_id) = (g.watch_id, g.rule, g.subject_id)
 WHERE NOT EXISTS (SELECT FROM finding n WHERE (n.watch_id, n.rule, n.novelty) = (g.watch_id, g.rule, g.novelty))
 ORDER BY g.watch_id, g.rule, g.novelty
@@ -91,11 +94,11 @@ UPDATE finding SET changed_at = clock_timestamp()
 WHERE id IN (SELECT finding_id FROM written UNION SELECT finding_id FROM known) AND found_at < now()
 """
 
-# What a followed item rests on: up to three claims. Uses ix_entity_scope, ix_entity_address and
+# What a followed item rests on: up to three claims. Uses ix_entity_scope, ix_entity_address, uq_entity_digest and
 # ix_fact_subject_id_predicate_object_id.
 KNOWN_CLAIMS: Final = """
 WITH item AS MATERIALIZED (
-    SELECT DISTINCT i.id, i.match, i.value, i.network, w.actor_id
+    SELECT DISTINCT i.id, i.match, i.kind, i.value, i.network, w.actor_id
     FROM watch_new n JOIN watch_found g USING (watch_id, rule, novelty)
     JOIN watch w ON w.id = g.watch_id AND w.follows_actor
     JOIN watch_item i ON i.id = g.item_id AND i.since IS NOT NULL
@@ -113,6 +116,14 @@ WITH item AS MATERIALIZED (
             AND f.object_id = i.actor_id
         WHERE e.address = i.network AND e.address IS NOT NULL LIMIT 3
     ) c
+    UNION ALL
+    SELECT i.id, c.fact_id FROM (SELECT * FROM item WHERE match = 'entity') i
+    CROSS JOIN LATERAL (
+        SELECT f.id AS fact_id FROM entity e JOIN fact f ON f.subject_id = e.id AND f.predicate = 'attributed-to'
+            AND f.object_id = i.actor_id
+        WHERE e.digest = encode(substr(sha256(convert_to(i.kind, 'UTF8') || '\\x00'::bytea
+            || convert_to(i.value, 'UTF8')), 1, 16), 'hex')::uuid LIMIT 3
+    ) c
 )
 INSERT INTO finding_fact (finding_id, fact_id, role)
 SELECT DISTINCT f.id, claim.fact_id, 'known'
@@ -121,13 +132,14 @@ ON CONFLICT DO NOTHING
 """
 
 # A finding rests on facts that are later than the day its item was known from. Where a fact turns out to be older, it
-# is no evidence; a finding without any is withdrawn. Uses ix_finding_fact_fact_id and pk_fact_history.
+# is no evidence; a finding without any is withdrawn. What a mixed certificate names besides may be older: the watched
+# name is what must be later, and WITHDRAW_WATCHED sees to that. Uses ix_finding_fact_fact_id and pk_fact_history.
 WITHDRAW_KNOWN: Final = """
 WITH old AS (
     DELETE FROM finding_fact ff
     USING watch_candidate c, fact f, finding n, watch_item i
     WHERE ff.fact_id = c.fact_id AND ff.role = 'new' AND f.id = c.fact_id AND f.batch_id <> :batch_id
-        AND n.id = ff.finding_id AND i.id = n.item_id
+        AND n.id = ff.finding_id AND n.rule <> 'mixed-certificate' AND i.id = n.item_id
         AND c.event_time < date_trunc('day', i.since, 'UTC') + interval '24 hours'
     RETURNING ff.finding_id, ff.fact_id
 ), rest AS (

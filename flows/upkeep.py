@@ -1,11 +1,21 @@
-"""When the house is tidied: nightly."""
+"""When the house is tidied: nightly, and the archive every half hour, since it grows by gigabytes an hour."""
 
 from __future__ import annotations
 
-from prefect import flow
-from prefect.futures import wait
+from typing import Any
 
-from tasks.upkeep.task import analyze, close_dead_runs, sweep_documents, sweep_staging
+from prefect import flow, get_run_logger
+from prefect.futures import PrefectFuture, wait
+
+from intel.errors import BusyError
+from tasks.upkeep.task import (
+    analyze,
+    close_dead_runs,
+    compact_archive,
+    sweep_documents,
+    sweep_staging,
+    tidy_archive,
+)
 
 
 @flow(name="upkeep", persist_result=False)
@@ -14,3 +24,27 @@ def upkeep() -> None:
     closed = close_dead_runs.submit()
     swept = sweep_staging.submit(closed)  # type: ignore[call-overload]  # Prefect resolves the future
     wait([swept, sweep_documents.submit(), analyze.submit()])
+
+
+@flow(name="upkeep-archive", persist_result=False)
+def upkeep_archive() -> None:
+    """Merge small segments of the archive, then keep it within its limits. Where one fails the other is done.
+
+    Another process at the same is no failure of this run.
+    """
+    tidied: PrefectFuture[Any] = tidy_archive.submit()
+    compacted: PrefectFuture[Any] = compact_archive.submit()
+    wait([tidied, compacted])
+    for problem in compacted.result().problems if _done(compacted) else ():
+        get_run_logger().warning("%s", problem)
+    _done(tidied)
+
+
+def _done(future: PrefectFuture[Any]) -> bool:
+    """Whether it was done; False where another process was at it. Raises what went wrong with it."""
+    ended: object = future.result(raise_on_failure=False)
+    if isinstance(ended, BusyError):
+        get_run_logger().info("%s", ended)
+        return False
+    future.result()
+    return True

@@ -18,12 +18,15 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
+from intel.ct_frames import NOT_JSON, EntryFrame, read_leaf_frame, read_raw_entries
 from intel.errors import ReadError, VerificationError
 from intel.merkle import HASH_SIZE, leaf_hash
 from intel.x509 import tbs_without_scts
 
 _MAX_CHAIN: Final = 64  # certificates; real chains have fewer than ten
 _MILLISECONDS_IN_YEAR_9999: Final = 253_402_300_799_999
+NOT_THE_LEAFS: Final = "it is not the leaf's"
+"""What is said of a precertificate that is another than what the tree covers."""
 _SHA256: Final = 4  # RFC 5246 7.4.1.4.1
 _RSA: Final = 1
 _ECDSA: Final = 3
@@ -181,7 +184,7 @@ def read_signed_tree_head(body: bytes) -> SignedTreeHead:
     """Read the answer to get-sth (RFC 6962 4.3). Raises ReadError; the signature is not checked here."""
     try:
         head = msgspec.json.decode(body, type=_HeadJson)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except NOT_JSON as error:
         raise ReadError(f"couldn't read a tree head: {error}") from error
     if not 0 <= head.tree_size < 1 << 63 or len(head.sha256_root_hash) != HASH_SIZE:
         raise ReadError("couldn't read a tree head: its size or its root is out of range")
@@ -194,35 +197,19 @@ def read_signed_tree_head(body: bytes) -> SignedTreeHead:
     )
 
 
-def read_timestamped_entry(data: bytes, pos: int) -> tuple[TimestampedEntry, int]:
-    """The TimestampedEntry at `pos`, and where it ends. Raises ReadError."""
-    try:
-        timestamp, kind = _TIMESTAMP_AND_TYPE.unpack_from(data, pos)
-    except struct.error as error:
-        raise ReadError("couldn't read a log's entry: it ends early; it is kept as unreadable") from error
-    pos += 10
-    if kind > EntryType.PRECERT:
-        raise ReadError(f"couldn't read a log's entry: type {kind} is unknown; it is kept as unreadable")
-    issuer_key_hash = b""
-    if kind:
-        issuer_key_hash = data[pos : pos + HASH_SIZE]
-        pos += HASH_SIZE
-    signed, pos = read_vector24(data, pos)
-    end = pos + 2 + int.from_bytes(data[pos : pos + 2], "big")
-    if pos + 2 > len(data) or end > len(data):
-        raise ReadError("couldn't read a log's entry: its extensions end early; it is kept as unreadable")
-    entry = TimestampedEntry(
-        timestamp=timestamp,
-        entry_type=_ENTRY_TYPES[kind],
-        signed=signed,
-        issuer_key_hash=issuer_key_hash,
-        extensions=data[pos + 2 : end],
-    )
-    return entry, end
-
-
-_TIMESTAMP_AND_TYPE: Final = struct.Struct(">QH")
 _ENTRY_TYPES: Final = (EntryType.X509, EntryType.PRECERT)
+
+
+def entry_in_frame(data: bytes, frame: EntryFrame) -> TimestampedEntry:
+    """The entry that stands in its frame."""
+    at = frame.signed_at
+    return TimestampedEntry(
+        timestamp=frame.timestamp,
+        entry_type=_ENTRY_TYPES[frame.entry_type],
+        signed=data[at : frame.signed_end],
+        issuer_key_hash=data[at - 3 - HASH_SIZE : at - 3] if frame.entry_type else b"",
+        extensions=data[frame.extensions_at : frame.end],
+    )
 
 
 def write_leaf(entry: TimestampedEntry) -> bytes:
@@ -232,24 +219,7 @@ def write_leaf(entry: TimestampedEntry) -> bytes:
 
 def read_leaf(leaf_input: bytes) -> TimestampedEntry:
     """Read a MerkleTreeLeaf. Raises ReadError."""
-    if leaf_input[:2] != b"\x00\x00":
-        raise ReadError("couldn't read a log's entry: unknown version or leaf type; it is kept as unreadable")
-    entry, end = read_timestamped_entry(leaf_input, 2)
-    if end != len(leaf_input):
-        raise ReadError("couldn't read a log's entry: octets after its end; it is kept as unreadable")
-    return entry
-
-
-class _EntryJson(msgspec.Struct):
-    leaf_input: bytes
-    extra_data: bytes = b""
-
-
-class _EntriesJson(msgspec.Struct):
-    entries: list[_EntryJson]
-
-
-_ENTRIES: Final = msgspec.json.Decoder(_EntriesJson)
+    return entry_in_frame(leaf_input, read_leaf_frame(leaf_input))
 
 
 def read_entries(body: bytes, start: int) -> list[LoggedEntry]:
@@ -257,11 +227,8 @@ def read_entries(body: bytes, start: int) -> list[LoggedEntry]:
 
     A leaf that cannot be read costs that entry only. Raises ReadError where the answer as a whole cannot be read.
     """
-    try:
-        answer = _ENTRIES.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ReadError(f"couldn't read a log's entries from {start} on: {error}") from error
-    return [logged_entry(start + at, raw.leaf_input, raw.extra_data) for at, raw in enumerate(answer.entries)]
+    raw_entries = read_raw_entries(body, start)
+    return [logged_entry(at, raw.leaf_input, raw.extra_octets()) for at, raw in enumerate(raw_entries, start)]
 
 
 def logged_entry(index: int, leaf_input: bytes, extra_data: bytes) -> LoggedEntry:
@@ -283,7 +250,7 @@ def read_entry_and_proof(body: bytes, index: int) -> tuple[LoggedEntry, list[byt
     """Read the answer to get-entry-and-proof (RFC 6962 4.8): the entry and its audit path. Raises ReadError."""
     try:
         answer = msgspec.json.decode(body, type=_EntryAndProofJson)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except NOT_JSON as error:
         raise ReadError(f"couldn't read a log's entry {index} and its proof: {error}") from error
     return logged_entry(index, answer.leaf_input, answer.extra_data), answer.audit_path
 
@@ -296,7 +263,7 @@ def read_consistency(body: bytes) -> list[bytes]:
     """Read the answer to get-sth-consistency (RFC 6962 4.4). Raises ReadError."""
     try:
         return msgspec.json.decode(body, type=_ConsistencyJson).consistency
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except NOT_JSON as error:
         raise ReadError(f"couldn't read a log's consistency proof: {error}") from error
 
 
@@ -336,5 +303,5 @@ def checked_precertificate(logged: LoggedEntry) -> bytes:
         raise ReadError(f"couldn't check the precertificate of entry {logged.index}: the entry has none")
     precertificate = logged.precertificate or read_extra_data(logged)[0]
     if tbs_without_scts(precertificate) != logged.entry.signed:
-        raise VerificationError(f"couldn't check the precertificate of entry {logged.index}: it is not the leaf's")
+        raise VerificationError(f"couldn't check the precertificate of entry {logged.index}: {NOT_THE_LEAFS}")
     return precertificate

@@ -9,15 +9,14 @@ from typing import Final
 import msgspec
 
 from intel.ct import (
-    EntryType,
     LoggedEntry,
     SignedTreeHead,
     at_milliseconds,
+    entry_in_frame,
     log_id,
     read_digitally_signed,
-    read_timestamped_entry,
-    read_vector24,
 )
+from intel.ct_frames import EntryFrame, read_entry_frame
 from intel.errors import OversizedError, ReadError, VerificationError
 from intel.merkle import HASH_SIZE
 
@@ -121,42 +120,76 @@ def read_hash_tile(data: bytes) -> list[bytes]:
     return [data[at : at + HASH_SIZE] for at in range(0, len(data), HASH_SIZE)]
 
 
+class TileLeaf(msgspec.Struct, gc=False):
+    """Where an entry of a data tile stands: its TimestampedEntry from `start` on, its precertificate, its issuers.
+
+    The precertificate (empty for a certificate) is `precertificate_at` to `precertificate_end`, the fingerprints of the
+    chain are `issuers_at` to `end`.
+    """
+
+    start: int
+    entry: EntryFrame
+    precertificate_at: int
+    precertificate_end: int
+    issuers_at: int
+    end: int
+
+
+def read_tile_leaves(data: bytes, first_index: int) -> list[TileLeaf]:
+    """Where the entries of a data tile (unpacked) stand. Raises ReadError where the framing breaks."""
+    leaves: list[TileLeaf] = []
+    pos, size = 0, len(data)
+    while pos < size:
+        if len(leaves) == TILE_WIDTH:
+            raise ReadError(f"couldn't read the tile of entries from {first_index} on: more than {TILE_WIDTH}")
+        try:
+            leaf = _read_tile_leaf(data, pos)
+        except (IndexError, ReadError) as error:
+            index = first_index + len(leaves)
+            raise ReadError(
+                f"couldn't read the tile of entries from {first_index} on: its frame breaks at entry {index}; none of"
+                " it is taken"
+            ) from error
+        leaves.append(leaf)
+        pos = leaf.end
+    return leaves
+
+
+def _read_tile_leaf(data: bytes, pos: int) -> TileLeaf:
+    """Raises ReadError and IndexError."""
+    frame = read_entry_frame(data, pos)
+    at = stop = frame.end
+    if frame.entry_type:
+        at += 3
+        stop = at + (data[at - 3] << 16 | data[at - 2] << 8 | data[at - 1])
+    octets = data[stop] << 8 | data[stop + 1]
+    end = stop + 2 + octets
+    if end > len(data) or octets % HASH_SIZE:
+        raise ReadError("couldn't read a tile's entry: it ends early")
+    return TileLeaf(pos, frame, at, stop, stop + 2, end)
+
+
 def read_data_tile(data: bytes, first_index: int) -> list[LoggedEntry]:
     """The entries of a data tile (unpacked), whose first stands at `first_index`.
 
     An entry of another index than it stands at keeps a fault. Raises ReadError where the framing breaks: what comes
     after cannot be told apart.
     """
-    entries: list[LoggedEntry] = []
-    pos = 0
-    while pos < len(data):
-        if len(entries) == TILE_WIDTH:
-            raise ReadError(f"couldn't read the tile of entries from {first_index} on: more than {TILE_WIDTH}")
-        index = first_index + len(entries)
-        start = pos
-        entry, pos = read_timestamped_entry(data, pos)
-        leaf_input = b"\x00\x00" + data[start:pos]
-        precertificate = b""
-        if entry.entry_type is EntryType.PRECERT:
-            precertificate, pos = read_vector24(data, pos)
-        end = pos + 2 + int.from_bytes(data[pos : pos + 2], "big")
-        if pos + 2 > len(data) or end > len(data) or (end - pos - 2) % HASH_SIZE:
-            raise ReadError(f"couldn't read the tile of entries from {first_index} on: entry {index} ends early")
-        issuers = tuple(data[at : at + HASH_SIZE] for at in range(pos + 2, end, HASH_SIZE))
-        pos = end
-        stated = leaf_index(entry.extensions)
-        fault = "" if stated == index else f"couldn't place entry {index}: it says that it is {stated}"
-        entries.append(
-            LoggedEntry(
-                index=index,
-                leaf_input=leaf_input,
-                entry=entry,
-                fault=fault,
-                precertificate=precertificate,
-                issuers=issuers,
-            )
-        )
-    return entries
+    leaves = read_tile_leaves(data, first_index)
+    return [_tile_entry(data, leaf, index) for index, leaf in enumerate(leaves, first_index)]
+
+
+def _tile_entry(data: bytes, leaf: TileLeaf, index: int) -> LoggedEntry:
+    entry = entry_in_frame(data, leaf.entry)
+    stated = leaf_index(entry.extensions)
+    return LoggedEntry(
+        index=index,
+        leaf_input=b"\x00\x00" + data[leaf.start : leaf.entry.end],
+        entry=entry,
+        fault="" if stated == index else f"couldn't place entry {index}: it says that it is {stated}",
+        precertificate=data[leaf.precertificate_at : leaf.precertificate_end],
+        issuers=tuple(data[at : at + HASH_SIZE] for at in range(leaf.issuers_at, leaf.end, HASH_SIZE)),
+    )
 
 
 def leaf_index(extensions: bytes) -> int | None:

@@ -20,8 +20,13 @@ OBJECT_IDENTIFIER: Final = 0x06
 UTC_TIME: Final = 0x17
 GENERALIZED_TIME: Final = 0x18
 
+CONSTRUCTED: Final = 0x20  # the bit of a tag
+
 MAX_FAULTS: Final = 32
 _MAX_OID: Final = 64
+_INDEFINITE: Final = -1
+_MAX_INDEFINITE: Final = 1 << 18  # octets
+_MAX_PIECES_IN_PIECES: Final = 5  # as OpenSSL
 
 # Tag octet, where the header starts, where the content starts, where it ends (exclusive).
 Frame = tuple[int, int, int, int]
@@ -51,17 +56,22 @@ def children(data: bytes, start: int, end: int, faults: list[str], what: str, *,
         length = data[pos + 1]
         if length < 0x80 and tag & 0x1F != 0x1F:
             content = pos + 2
-            stop = content + length
+            after = stop = content + length
         else:
             header = _long_header(data, pos, end, faults, what)
             if header is None:
                 break
-            content, stop = header
+            content, after = header
+            stop = after
+            if after == _INDEFINITE:  # X.690 8.1.3.6, forbidden in DER
+                note(faults, f"{what}: indefinite length")
+                stop = _end_of_contents(data, content, end)
+                after = min(stop + 2, end)
         if stop > end:
             note(faults, f"{what}: an element runs past the end")
-            stop = end
+            after = stop = end
         frames.append((tag, pos, content, stop))
-        pos = stop
+        pos = after
     return frames
 
 
@@ -81,9 +91,8 @@ def _long_header(data: bytes, pos: int, end: int, faults: list[str], what: str) 
     if length < 0x80:
         return pos, pos + length
     count = length & 0x7F
-    if count == 0:  # X.690 8.1.3.6, forbidden in DER: what follows may be the content
-        note(faults, f"{what}: indefinite length")
-        return pos, end
+    if count == 0:
+        return pos, _INDEFINITE
     if count > 8 or pos + count > end:
         note(faults, f"{what}: unreadable length")
         return None
@@ -91,6 +100,48 @@ def _long_header(data: bytes, pos: int, end: int, faults: list[str], what: str) 
     if length < 0x80 or data[pos] == 0:
         note(faults, f"{what}: length in more octets than needed")
     return pos + count, pos + count + length
+
+
+def _end_of_contents(data: bytes, pos: int, end: int) -> int:
+    """Where the end-of-contents octets (X.690 8.1.5) stand that belong to content at `pos`; `end` where none are found.
+
+    One pass for each level that a caller walks, and none over what is too large to be worth it.
+    """
+    if end - pos > _MAX_INDEFINITE:
+        return end
+    depth = 0
+    while pos + 2 <= end:
+        if data[pos] == 0 and data[pos + 1] == 0:
+            if depth == 0:
+                return pos
+            depth -= 1
+            pos += 2
+            continue
+        header = _long_header(data, pos, end, [], "")
+        if header is None:
+            break
+        content, pos = header
+        if pos == _INDEFINITE:
+            depth += 1
+            pos = content
+    return end
+
+
+def string_octets(data: bytes, frame: Frame, faults: list[str], what: str) -> bytes:
+    """What a string holds, put together where it is in pieces (X.690 8.7.3), which DER forbids and others read."""
+    if not frame[0] & CONSTRUCTED:
+        return data[frame[2] : frame[3]]
+    note(faults, f"{what}: a string in pieces")
+    frames = [frame]
+    for _ in range(_MAX_PIECES_IN_PIECES):
+        frames = [
+            piece
+            for outer in frames
+            for piece in (children(data, outer[2], outer[3], faults, what) if outer[0] & CONSTRUCTED else (outer,))
+        ]
+        if not any(piece[0] & CONSTRUCTED for piece in frames):
+            break
+    return b"".join(data[start:stop] for _, _, start, stop in frames)
 
 
 def wrap(tag: int, content: bytes) -> bytes:

@@ -40,7 +40,11 @@ class OversizedError(ReadError):
 
 
 class VerificationError(ReadError):
-    """A signature, hash or tree that does not add up."""
+    """A signature, hash or tree that does not add up; `evidence` is what was given, as it came, where it is at hand."""
+
+    def __init__(self, message: str, *, evidence: bytes = b"") -> None:
+        super().__init__(message)
+        self.evidence = evidence
 
 
 class CollectError(LapsewatchError):

@@ -42,7 +42,7 @@ class Predicate(StrEnum):
     VALID_FROM = "valid-from"
     VALID_UNTIL = "valid-until"
     PRESENTS = "presents"  # an endpoint, address or name presents a certificate
-    MATCHES = "matches"  # a certificate matches a pattern under watch; qualifiers `name`, `kind`, `why`
+    MATCHES = "matches"  # a certificate matches a pattern under watch; qualifiers `name`, `why`
     LOGGED_IN = "logged-in"  # a certificate stands in a CT log; qualifiers `index`, `leaf-hash`
     PART_OF = "part-of"  # an address is part of a network or AS
     COMMUNICATES_WITH = "communicates-with"

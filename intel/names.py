@@ -25,6 +25,11 @@ from intel.errors import ConfigError, ReadError
 _LDH_NAME: Final = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)+[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _MAX_NAME: Final = 253
 
+# What the Public Suffix List says of a name: `name`, `!name`, `*.name`.
+_EXACT: Final = 1
+_EXCEPTION: Final = 2
+_WILDCARD: Final = 4
+
 
 def canonical_name(text: str) -> str:
     """The one form of a DNS name. `text` is already refanged.
@@ -56,41 +61,51 @@ class Suffixes:
     """
 
     def __init__(self, rules: Iterable[str], shared: Iterable[str] = ()) -> None:
-        self._exact: set[str] = set()
-        self._wildcard: set[str] = set()
-        self._exception: set[str] = set()
+        kinds: dict[str, int] = {}
         for rule in rules:
-            if rule.startswith("!"):
-                self._exception.add(rule[1:])
-            elif rule.startswith("*."):
-                self._wildcard.add(rule[2:])
-            else:
-                self._exact.add(rule)
-        self.shared: Final = frozenset(shared) - self._exact
-        self._exact |= self.shared
+            bare = rule.removeprefix("!").removeprefix("*.")
+            kind = _EXCEPTION if rule.startswith("!") else _WILDCARD if rule.startswith("*.") else _EXACT
+            kinds[bare] = kinds.get(bare, 0) | kind
+        self.shared: Final = frozenset(name for name in shared if not kinds.get(name, 0) & _EXACT)
+        for name in self.shared:
+            kinds[name] = kinds.get(name, 0) | _EXACT
+        self._kinds = kinds
+        # No rule speaks of more labels than this, so that a name of a hundred costs what a short one does.
+        self._most = max((name.count(".") + 2 for name in kinds), default=1)
 
     def registrable(self, name: str) -> str:
         """The registrable domain of a canonical name; the name itself where it is a suffix."""
-        labels = name.split(".")
-        suffix_from = len(labels) - 1  # the default rule "*"
-        for start in range(len(labels)):
-            tail = ".".join(labels[start:]) if start else name
-            if tail in self._exception:
-                suffix_from = start + 1
-                break
-            if tail in self._exact:
-                suffix_from = start
-                break
-            if start + 1 < len(labels) and tail.partition(".")[2] in self._wildcard:
-                suffix_from = start
-                break
-        return ".".join(labels[max(suffix_from - 1, 0) :])
+        starts = [0]
+        dot = name.find(".")
+        while dot >= 0:
+            starts.append(dot + 1)
+            dot = name.find(".", dot + 1)
+        count = len(starts)
+        suffix = count - 1  # the default rule "*"
+        kinds = self._kinds
+        # From the longest tail on: the rule with the most labels prevails, an exception over all.
+        for number in range(max(0, count - self._most), count):
+            kind = kinds.get(name[starts[number] :])
+            if kind is None:
+                continue
+            if kind & _EXCEPTION:
+                suffix = number + 1
+            elif kind & _WILDCARD and number:
+                suffix = number - 1
+            elif kind & _EXACT:
+                suffix = number
+            else:
+                continue
+            break
+        return name[starts[suffix - 1] :] if suffix else name
 
     def is_suffix(self, name: str) -> bool:
         """Whether strangers hold names below this one."""
-        return self.registrable(name) == name and (
-            name in self._exact or "." not in name or name.partition(".")[2] in self._wildcard
-        )
+        kind = self._kinds.get(name, 0)
+        if kind & _EXCEPTION or self.registrable(name) != name:
+            return False
+        _, dot, parent = name.partition(".")
+        return not dot or kind & _EXACT > 0 or self._kinds.get(parent, 0) & _WILDCARD > 0
 
 
 def package_folder(name: str) -> Path:

@@ -13,14 +13,30 @@ from typing import Final
 
 import msgspec
 
-from intel.der import INTEGER, OCTET_STRING, SEQUENCE, Frame, children, dotted, note, read_time, wrap
+from intel.der import (
+    CONSTRUCTED,
+    INTEGER,
+    OBJECT_IDENTIFIER,
+    OCTET_STRING,
+    SEQUENCE,
+    Frame,
+    children,
+    dotted,
+    note,
+    read_time,
+    string_octets,
+    wrap,
+)
 from intel.errors import OversizedError, ReadError
 from intel.x509_names import FoundNames, add_common_name, add_general_names, distinguished_name, issuer_text
 
 MAX_CERTIFICATE: Final = 0xFFFFFF  # octets: what a log can carry (RFC 6962 3.1)
 _MAX_SERIAL: Final = 64  # octets; RFC 5280 4.1.2.2 allows 20
 
+_VERSION: Final = 0xA0
 _EXTENSIONS: Final = 0xA3
+_BOOLEAN: Final = 0x01
+_AFTER_IDENTIFIER: Final = frozenset({_BOOLEAN, OCTET_STRING, OCTET_STRING | CONSTRUCTED})
 _SUBJECT_ALT_NAME: Final = bytes.fromhex("0603551d11")
 _SCT_LIST: Final = bytes.fromhex("060a2b06010401d679020402")  # 1.3.6.1.4.1.11129.2.4.2
 _POISON: Final = bytes.fromhex("060a2b06010401d679020403")  # 1.3.6.1.4.1.11129.2.4.3
@@ -55,6 +71,11 @@ class CertificateView(msgspec.Struct, frozen=True, kw_only=True):
     signature_algorithm: str = ""
     tbs: bytes = b""
     faults: tuple[str, ...] = ()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of a TBSCertificate's parts up to the key were found; otherwise it counts as unreadable."""
+        return self.spki_sha256 is not None
 
 
 def certificate_sha256(der: bytes) -> bytes:
@@ -112,7 +133,8 @@ def _tbs_parts(data: bytes, frame: Frame, faults: list[str]) -> tuple[Frame | No
     serial: Frame | None = None
     sequences: list[Frame | None] = []
     extensions: Frame | None = None
-    for part in children(data, frame[2], frame[3], faults, "tbs", limit=64):
+    parts = children(data, frame[2], frame[3], faults, "tbs", limit=64)
+    for part in parts:
         tag = part[0]
         if tag == INTEGER and serial is None and not sequences:
             serial = part
@@ -120,12 +142,17 @@ def _tbs_parts(data: bytes, frame: Frame, faults: list[str]) -> tuple[Frame | No
             sequences.append(part)
         elif tag == _EXTENSIONS and extensions is None:
             extensions = part
-        elif tag not in {0xA0, 0x81, 0x82, 0xA1, 0xA2}:  # version, and the unique identifiers that nobody uses
+        elif tag != _VERSION:  # the unique identifiers, which nobody uses, are worth a fault too
             note(faults, f"tbs: an element of tag {tag:#04x} where none belongs")
     if serial is None:
         note(faults, "tbs: no serial number")
     if len(sequences) < 5:
         note(faults, "tbs: a part is missing")
+        # With all of them there and few tags wrong, readers that go by the place still read the others.
+        placed = parts[1:] if parts and (parts[0][0] == _VERSION or (parts[1:2] and parts[1][0] == INTEGER)) else parts
+        right = sum(part[0] == tag for part, tag in zip(placed, (INTEGER, *(SEQUENCE,) * 5), strict=False))
+        if len(placed) > 5 and right > 3:
+            return placed[0], list(placed[1:6]), extensions
         sequences += [None] * (5 - len(sequences))
     return serial, sequences, extensions
 
@@ -141,7 +168,7 @@ def _read_tbs(data: bytes, frame: Frame, faults: list[str], algorithm: str) -> C
     if subject is not None:
         subject_text, common, emails = distinguished_name(data, subject[2], subject[3], faults, "subject")
         for name in common:
-            add_common_name(found, name)
+            add_common_name(found, name, faults)
         for email in emails:
             found.emails[email] = None
     if not algorithm and signature is not None:
@@ -175,10 +202,14 @@ def _read_tbs(data: bytes, frame: Frame, faults: list[str], algorithm: str) -> C
 def _serial(data: bytes, frame: Frame | None, faults: list[str]) -> tuple[int | None, str]:
     if frame is None or frame[2] == frame[3]:
         return None, ""
-    content = data[frame[2] : frame[3]]
-    if len(content) > _MAX_SERIAL:
+    if frame[3] - frame[2] > _MAX_SERIAL:
         note(faults, f"tbs: a serial number of more than {_MAX_SERIAL} octets")
-        return None, content[:_MAX_SERIAL].hex()
+        return None, data[frame[2] : frame[2] + _MAX_SERIAL].hex()
+    return serial_text(data[frame[2] : frame[3]])
+
+
+def serial_text(content: bytes) -> tuple[int, str]:
+    """The number that an INTEGER of one octet or more holds, and its hexadecimal text of whole octets."""
     number = int.from_bytes(content, "big", signed=True)
     digits = f"{abs(number):x}"
     return number, ("-" if number < 0 else "") + digits.zfill(len(digits) + len(digits) % 2)
@@ -209,15 +240,44 @@ def _read_extensions(data: bytes, extensions: Frame, found: FoundNames, faults: 
     """Add the names of subjectAltName, of each one where there are several; whether the poison is there."""
     poisoned = False
     for _, _, start, end in _extension_frames(data, extensions, faults):
+        if not _is_extension(data, start, end):
+            # Perhaps the one with the names: whoever looks for them should look at the octets.
+            note(faults, "extension: no identifier with a value behind it")
         if data.startswith(_SUBJECT_ALT_NAME, start, end):
-            for tag, _, at, stop in children(data, start + len(_SUBJECT_ALT_NAME), end, faults, "extension"):
-                if tag != OCTET_STRING:  # the criticality
-                    continue
-                for _, _, names_at, names_end in children(data, at, stop, faults, "names", limit=1):
-                    add_general_names(found, data, names_at, names_end, faults)
+            _read_alternative_names(data, start + len(_SUBJECT_ALT_NAME), end, found, faults)
         elif data.startswith(_POISON, start, end):
             poisoned = True
+        elif end - start > len(_SUBJECT_ALT_NAME) and data[start + 1] >= 0x80:
+            # The identifier's length is in more octets than needed.
+            inner = children(data, start, end, faults, "extension", limit=1)
+            if inner and data[inner[0][2] : inner[0][3]] == _SUBJECT_ALT_NAME[2:]:
+                _read_alternative_names(data, inner[0][3], end, found, faults)
     return poisoned
+
+
+def _is_extension(data: bytes, start: int, end: int) -> bool:
+    """Whether an identifier is there, and behind it what may be a criticality or a value (RFC 5280 4.1)."""
+    if end - start < 3 or data[start] != OBJECT_IDENTIFIER:
+        return False
+    if data[start + 1] >= 0x80:  # in more octets than needed
+        return True
+    after = start + 2 + data[start + 1]
+    return after < end and data[after] in _AFTER_IDENTIFIER
+
+
+def _read_alternative_names(data: bytes, start: int, end: int, found: FoundNames, faults: list[str]) -> None:
+    """Add the names of an extension, given what is behind its identifier."""
+    for frame in children(data, start, end, faults, "extension"):
+        if frame[0] & ~CONSTRUCTED != OCTET_STRING:
+            if frame[0] != _BOOLEAN:  # the criticality
+                note(faults, f"extension: an element of tag {frame[0]:#04x} where none belongs")
+            continue
+        at, stop, octets = frame[2], frame[3], data
+        if frame[0] & CONSTRUCTED:
+            octets = string_octets(data, frame, faults, "extension")
+            at, stop = 0, len(octets)
+        for _, _, names_at, names_end in children(octets, at, stop, faults, "names", limit=1):
+            add_general_names(found, octets, names_at, names_end, faults)
 
 
 def tbs_without_scts(der: bytes) -> bytes:

@@ -14,7 +14,7 @@ from typing import Final
 
 import idna
 
-from intel.der import OBJECT_IDENTIFIER, children, dotted, note
+from intel.der import CONSTRUCTED, OBJECT_IDENTIFIER, children, dotted, note, string_octets
 
 MAX_NAME_TEXT: Final = 1024  # characters of a distinguished name's text
 MAX_VALUE: Final = 4096  # octets of one name, e-mail or URI
@@ -39,14 +39,18 @@ _KEYWORDS: Final = {
     bytes.fromhex("0992268993f22c640101"): "UID",
 }
 _ENCODINGS: Final = {0x1C: "utf-32-be", 0x1E: "utf-16-be", 0x14: "latin-1"}  # Universal, BMP and T61 strings
-_STRINGS: Final = frozenset({0x0C, 0x12, 0x13, 0x16, 0x1A})  # UTF8, Numeric, Printable, IA5, Visible
+# UTF8, Numeric, Printable, Videotex, IA5, Graphic, Visible and General strings.
+_STRINGS: Final = frozenset({0x0C, 0x12, 0x13, 0x15, 0x16, 0x19, 0x1A, 0x1B})
+_IN_PIECES: Final = frozenset(tag | CONSTRUCTED for tag in (*_STRINGS, *_ENCODINGS))
+_GENERAL_IN_PIECES: Final = frozenset({0xA1, 0xA2, 0xA6, 0xA7})
+_GENERAL_WITHOUT_HOST: Final = frozenset({0xA0, 0xA3, 0xA4, 0xA5, 0x88})
 _ESCAPED: Final = re.compile(r'[,+"\\<>;]')
 
 
 class FoundNames:
     """What a certificate names, in order and each once; filled while it is read."""
 
-    __slots__ = ("converted", "dns", "emails", "ips", "uris")
+    __slots__ = ("converted", "dns", "emails", "general", "ips", "read", "uris")
 
     def __init__(self) -> None:
         self.dns: dict[str, None] = {}
@@ -54,6 +58,8 @@ class FoundNames:
         self.emails: dict[str, None] = {}
         self.uris: dict[str, None] = {}
         self.converted = 0
+        self.general = 0
+        self.read = 0
 
 
 def _text(content: bytes) -> str:
@@ -105,11 +111,12 @@ def distinguished_name(
                 note(faults, f"{what}: an attribute without type or value")
                 continue
             oid = data[pair[0][2] : pair[0][3]]
-            tag, _, at, value_end = pair[1]
-            if value_end - at > MAX_VALUE:
+            tag = pair[1][0]
+            content = string_octets(data, pair[1], faults, what) if tag in _IN_PIECES else data[pair[1][2] : pair[1][3]]
+            if len(content) > MAX_VALUE:
                 note(faults, f"{what}: a value of more than {MAX_VALUE} octets, cut")
-                value_end = at + MAX_VALUE
-            value = _attribute_text(tag, data[at:value_end])
+                content = content[:MAX_VALUE]
+            value = _attribute_text(tag & ~CONSTRUCTED if tag in _IN_PIECES else tag, content)
             if oid == _COMMON_NAME:
                 common.append(value)
             elif oid == _EMAIL_ADDRESS:
@@ -151,25 +158,32 @@ def add_dns_name(found: FoundNames, content: bytes, faults: list[str]) -> None:
         note(faults, f"names: one of more than {MAX_VALUE} octets, left out")
     else:
         note(faults, "names: one with characters that a name cannot have" if content else "names: an empty one")
-        _add_readings(found, [content.decode("latin-1"), _text(content)])
+        _add_readings(found, [content.decode("latin-1"), _text(content)], faults)
 
 
-def add_common_name(found: FoundNames, text: str) -> None:
+def add_common_name(found: FoundNames, text: str, faults: list[str]) -> None:
     """Add a common name where it can be a name or an address: no spaces, and a dot or a colon."""
     if " " in text.strip() or ("." not in text and ":" not in text) or len(text) > MAX_VALUE:
         return
-    _add_readings(found, [text])
+    _add_readings(found, [text], faults)
 
 
-def _add_readings(found: FoundNames, texts: list[str]) -> None:
+def _add_readings(found: FoundNames, texts: list[str], faults: list[str]) -> None:
     for text in dict.fromkeys(texts):
-        for part in text.split("\0"):  # clients in C stopped at the first NUL
+        parts = text.split("\0")  # clients in C stopped at the first NUL
+        left = MAX_NAMES - found.read
+        if len(parts) > left:
+            note(faults, f"names: more than {MAX_NAMES} readings, the others left out")
+        found.read += len(parts)
+        for part in parts[:left]:
             bare = part.strip()
             lowered = bare.lower()
             for scheme in ("http://", "https://"):
                 if lowered.startswith(scheme):
                     bare = bare[len(scheme) :]
-            _add(found, bare.partition("/")[0])
+            host = bare.partition("/")[0]
+            name, colon, port = host.partition(":")
+            _add(found, name if colon and port.isdecimal() else host)
 
 
 def _add(found: FoundNames, text: str) -> None:
@@ -202,8 +216,15 @@ def _a_labels(name: str) -> str:
 
 def add_general_names(found: FoundNames, data: bytes, start: int, end: int, faults: list[str]) -> None:
     """Add the GeneralNames (RFC 5280 4.2.1.6) in data[start:end]. Kinds without host or mailbox are passed over."""
-    for tag, _, at, stop in children(data, start, end, faults, "names", limit=MAX_NAMES):
-        content = data[at:stop]
+    frames = children(data, start, end, faults, "names", limit=MAX_NAMES - found.general)
+    found.general += len(frames)
+    for frame in frames:
+        tag = frame[0]
+        if tag in _GENERAL_IN_PIECES:
+            tag &= ~CONSTRUCTED
+            content = string_octets(data, frame, faults, "names")
+        else:
+            content = data[frame[2] : frame[3]]
         if tag == 0x82:
             add_dns_name(found, content, faults)
         elif tag == 0x87:
@@ -217,3 +238,5 @@ def add_general_names(found: FoundNames, data: bytes, start: int, end: int, faul
             text = _without_nul(_text(content[:MAX_VALUE]))
             if text:
                 (found.emails if tag == 0x81 else found.uris)[text] = None
+        elif tag not in _GENERAL_WITHOUT_HOST:
+            note(faults, f"names: one of tag {tag:#04x}, of which there are none")

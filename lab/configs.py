@@ -39,6 +39,8 @@ class Addresses:
     taxii_collection: str
     ct: str
     ct_key: bytes
+    ct_tiled: str = ""
+    ct_tiled_key: bytes = b""
     rdap: str
     whois: tuple[str, int]
     allow: frozenset[tuple[str, int]]
@@ -67,7 +69,7 @@ def write_configs(
             "name": "Harbour Authority (invented)",
             "sector": "transport",
             "contact": "soc@harbour.example",
-            "domains": ["harbour.example"],
+            "domains": [world.OUR_DOMAIN],
             "brands": ["harbour"],
         },
     )
@@ -141,6 +143,15 @@ def sources(here: Addresses) -> list[dict[str, Any]]:
             "ct", "ct", "", "stream",
             transport="ct", location=here.ct + "/", cadence="continuous",
             options={"log_key": base64.b64encode(here.ct_key).decode("ascii"), "follow": "start"},
+        ),
+        source(
+            "ct-static", "ct", "", "stream",
+            transport="ct", location=here.ct_tiled + "/", cadence="continuous",
+            options={
+                "protocol": "static",
+                "log_key": base64.b64encode(here.ct_tiled_key).decode("ascii"),
+                "follow": "start",
+            },
         ),
     ]  # fmt: skip
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -29,14 +30,34 @@ class Content(World, Protocol):
         """What the CT log holds, in order, DER."""
         ...
 
+    def tiled(self, at: datetime) -> list[world.Submission]:
+        """What the tiled CT log holds, in order."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Logs:
+    """The CT logs: one of RFC 6962, one of static-ct-api."""
+
+    log: CtLog
+    tiled: CtLog
+
+
+def make_logs(clock: LabClock) -> Logs:
+    """Both, empty; their keys are the same every time."""
+    return Logs(
+        log=CtLog(seed="lab log", clock=clock),
+        tiled=CtLog(seed="lab tiled log", protocol="static", origin="tiled.log.example", clock=clock),
+    )
+
 
 class Internet:
     """The running lab. `move` takes it to another moment of the story; it only goes forward."""
 
-    def __init__(self, content: Content, clock: LabClock, log: CtLog, taxii: TaxiiLab, registry: Registry) -> None:
+    def __init__(self, content: Content, clock: LabClock, logs: Logs, taxii: TaxiiLab, registry: Registry) -> None:
         self._content = content
         self._clock = clock
-        self._log = log
+        self._logs = logs
         self._taxii = taxii
         self._registry = registry
         self.addresses: Addresses
@@ -50,8 +71,11 @@ class Internet:
         """Take every server to `moment`: feeds change, the logs and collections grow, registration data is edited."""
         self._clock.now = moment
         self._registry.now = moment
-        for certificate in self._content.certificates(moment)[self._log.size :]:
-            self._log.append(certificate)
+        log, tiled = self._logs.log, self._logs.tiled
+        for certificate in self._content.certificates(moment)[log.size :]:
+            log.append(certificate)
+        for one in self._content.tiled(moment)[tiled.size :]:
+            tiled.append(one.der, chain=[one.issuer.certificate], issuer_key_hash=one.issuer.key_hash)
         collection = self._taxii.collections[0]
         for added, item in list(self._content.taxii_objects(moment))[len(collection.records) :]:
             collection.add(added, item)
@@ -62,24 +86,27 @@ def internet(content: Content | None = None, *, at: datetime = world.MONDAY) -> 
     """Run all servers until the block ends, from `at` on; with the invented world where no other is given."""
     content = content or world.InventedWorld()
     clock = LabClock(at)
-    log = CtLog(seed="lab log", clock=clock)
+    logs = make_logs(clock)
     upstream = TaxiiLab(collections=[LabCollection(id=COLLECTION, title="Invented indicators")])
     registry = world.registry()
     with contextlib.ExitStack() as stack:
         feeds = stack.enter_context(serve(feeds_app(content, clock)))
         taxii = stack.enter_context(serve(taxii_app(upstream)))
-        ct = stack.enter_context(serve(log.app()))
+        ct = stack.enter_context(serve(logs.log.app()))
+        tiled = stack.enter_context(serve(logs.tiled.app()))
         registration = stack.enter_context(lab(registry))
-        running = Internet(content, clock, log, upstream, registry)
+        running = Internet(content, clock, logs, upstream, registry)
         running.addresses = Addresses(
             feeds=feeds.url,
             taxii=taxii.url,
             taxii_collection=COLLECTION,
             ct=ct.url,
-            ct_key=log.key_der,
+            ct_key=logs.log.key_der,
+            ct_tiled=tiled.url,
+            ct_tiled_key=logs.tiled.key_der,
             rdap=registration.rdap["registry"],
             whois=registration.whois["registry"],
-            allow=frozenset({feeds.address, taxii.address, ct.address}) | registration.allow,
+            allow=frozenset({feeds.address, taxii.address, ct.address, tiled.address}) | registration.allow,
         )
         running.move(at)
         yield running

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from intel.merkle import EMPTY_ROOT, node_hash
 
 
@@ -29,6 +31,13 @@ class MerkleTree:
         """The leaf hash at `index`."""
         return self._levels[0][index]
 
+    def nodes(self, height: int, start: int, stop: int) -> list[bytes]:
+        """The roots of complete subtrees of `2 ** height` leaves, from number `start` to `stop`: those there are."""
+        return self._levels[height][start:stop] if height < len(self._levels) else []
+
+    def _node(self, height: int, number: int) -> bytes:
+        return self._levels[height][number]
+
     def root(self, size: int) -> bytes:
         """The root of the first `size` leaves."""
         return self._range(0, size) if size else EMPTY_ROOT
@@ -36,7 +45,7 @@ class MerkleTree:
     def _range(self, start: int, end: int) -> bytes:
         width = end - start
         if width & (width - 1) == 0:
-            return self._levels[width.bit_length() - 1][start // width]
+            return self._node(width.bit_length() - 1, start // width)
         split = 1 << (width - 1).bit_length() - 1
         return node_hash(self._range(start, start + split), self._range(start + split, end))
 
@@ -68,3 +77,25 @@ class MerkleTree:
             return [*left, self._range(start + split, end)]
         right = self._subproof(first - split, start + split, end, whole=False)
         return [*right, self._range(start, start + split)]
+
+
+class RepeatedTree(MerkleTree):
+    """The tree of a number of leaves that is a power of two, over and over: for every size, in the memory of one."""
+
+    def __init__(self, leaves: Sequence[bytes]) -> None:
+        super().__init__()
+        if not leaves or len(leaves) & (len(leaves) - 1):
+            raise ValueError("a repeated tree has a power of two of leaves")
+        for leaf in leaves:
+            self.append(leaf)
+
+    def nodes(self, height: int, start: int, stop: int) -> list[bytes]:
+        """As of a tree without an end."""
+        return [self._node(height, number) for number in range(start, stop)]
+
+    def _node(self, height: int, number: int) -> bytes:
+        # Above its own root all nodes of a level are the same.
+        while len(self._levels) <= height:
+            self._levels.append([node_hash(self._levels[-1][0], self._levels[-1][0])])
+        level = self._levels[height]
+        return level[number % len(level)]

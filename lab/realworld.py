@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from lab import data as entries
+from lab.world import Submission
 
 FIRST_DAY: Final = datetime(2026, 7, 24, tzinfo=UTC)
 LAST_DAY: Final = datetime(2026, 8, 7, tzinfo=UTC)
@@ -59,6 +60,10 @@ class RealWorld:
 
     def certificates(self, _at: datetime) -> list[bytes]:
         """None: the real data has no log that the lab could sign."""
+        return []
+
+    def tiled(self, _at: datetime) -> list[Submission]:
+        """None, for the same reason."""
         return []
 
     @cached_property

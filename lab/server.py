@@ -46,6 +46,8 @@ class Served:
 def serve(app: ASGIApp, *, host: str = "127.0.0.1", port: int = 0) -> Iterator[Served]:
     """Serve an application until the block ends; port 0 takes a free one."""
     listener = socket.create_server((host, port), backlog=128)
+    # Accepted sockets inherit it. Without it, an answer in two writes waits 40 ms for the client's acknowledgement.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     config = uvicorn.Config(
         app,
         http="h11",

@@ -43,17 +43,25 @@ class Story:
     explained: int = 8
 
 
+# What the findings of a rule are about: the named thing, or what names it in a form that the finding rests on.
 _FINDINGS: Final = """
-SELECT count(*) FROM finding f JOIN entity e ON e.id = f.subject_id WHERE f.rule = :rule AND f.status = 'open'
+SELECT count(DISTINCT f.subject_id) FROM finding f JOIN entity e ON e.id = f.subject_id
+WHERE f.rule = :rule AND f.status = 'open' AND (:name = '' OR e.value = :name OR EXISTS (
+    SELECT FROM finding_fact r JOIN fact s ON s.id = r.fact_id
+    JOIN fact n ON n.subject_id = s.subject_id AND n.predicate = 'names'
+    JOIN entity o ON o.id = n.object_id
+    WHERE r.finding_id = f.id AND r.role = 'new' AND o.value = :name))
 """
 
 
-def finds(rule: str, words: str) -> Check:
-    """That at least one open finding of `rule` stands at the end."""
+def finds(rule: str, words: str, *, name: str = "", once: bool = False) -> Check:
+    """That open findings of `rule` stand at the end, on what is or names `name`; `once`: on one such thing, no more."""
 
     def check(engine: Engine) -> str:
         with engine.connect() as connection:
-            count = connection.execute(text(_FINDINGS), {"rule": rule}).scalar_one()
+            count = connection.execute(text(_FINDINGS), {"rule": rule, "name": name}).scalar_one()
+        if once and count > 1:
+            return f"findings of rule {rule} on {count} things in place of one: {words}"
         return "" if count else f"no finding of rule {rule}: {words}"
 
     return check
@@ -67,14 +75,15 @@ def invented() -> Iterator[Story]:
             days=(
                 Day(
                     title="Monday: what sources say of Grey Heron",
-                    said="A trail names hosts of the actor; feeds, a TAXII server and a CT log are read.",
+                    said="A trail names hosts of the actor; feeds, a TAXII server and two CT logs are read.",
                     moment=world.MONDAY,
                 ),
                 Day(
                     title="Wednesday: the actor prepares, and makes mistakes",
                     said=(
                         f"{world.NEW_DOMAIN} is registered without privacy, points to an address of the actor's, and"
-                        " has a certificate with an old key."
+                        f" has a certificate with an old key. Another certificate names a host of the actor's beside"
+                        f" {world.BESIDE}, and somebody takes one for {world.LOOKALIKE}."
                     ),
                     moment=world.WEDNESDAY,
                     incident=(world.NEW_DOMAIN,),
@@ -87,9 +96,26 @@ def invented() -> Iterator[Story]:
             ),
             move=net.move,
             write_configs=lambda folder: write_configs(folder, net.addresses),
-            logs=("lab-ct",),
+            logs=("lab-ct", "lab-ct-static"),
             checks=(
-                finds("reused-key", "the new domain's certificate has the key of an older one"),
+                finds(
+                    "reused-key",
+                    "the new domain's certificate, which stands in both logs, has the key of an older one",
+                    name=world.NEW_DOMAIN,
+                    once=True,
+                ),
+                finds(
+                    "lookalike-name",
+                    "a certificate names what looks like our domain",
+                    name=world.LOOKALIKE,
+                    once=True,
+                ),
+                finds(
+                    "mixed-certificate",
+                    "a certificate names a watched host and a name that nobody knew",
+                    name=world.BESIDE,
+                    once=True,
+                ),
                 finds("new-resolution", "the newly registered domain leads to a watched address"),
                 finds("same-domain", "a new host stands under a watched domain"),
             ),

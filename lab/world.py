@@ -4,7 +4,8 @@ Names and addresses are reserved ones (RFC 2606, RFC 5737). The same moment alwa
 
 The story: on Monday sources name a few hosts of "Grey Heron". On Wednesday it registers a new domain without hiding the
 registrant, points it to an address that it has used before, and takes a certificate for it with the key of an older
-one. On Friday the registrant is hidden. An analyst who watches from Monday on sees all three lapses.
+one; another certificate names a host of its beside a name that nobody knew, and somebody takes one for a name that
+looks like ours. On Friday the registrant is hidden. An analyst who watches from Monday on sees it all.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ import hashlib
 import json
 import uuid
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from lab.certificates import Authority, Order, key_from_seed
+from lab.ct import CtLog
 from lab.registration import Person, Record, Registry
 
 MONDAY: Final = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -28,6 +30,10 @@ ACTOR: Final = "maltrail:apt_greyheron"
 KNOWN_DOMAIN: Final = "harbour-login.example"
 KNOWN_ADDRESS: Final = "203.0.113.10"
 NEW_DOMAIN: Final = "harbour-portal.example"
+OUR_DOMAIN: Final = "harbour.example"
+LOOKALIKE: Final = "harb0ur.example"
+BESIDE: Final = "quiet-freight.example"
+"""What nobody knew before a certificate named it together with a host of the actor's."""
 _NAMESPACE: Final = uuid.UUID("6f0f3a52-6a54-4a53-9c7f-0d9f5a3f8f11")
 
 _NOISE: Final = tuple(f"parcel-{number:03d}.example" for number in range(120))
@@ -91,19 +97,62 @@ def registry() -> Registry:
 def certificates(at: datetime) -> list[bytes]:
     """What the CT log holds, in order: other people's certificates, and those of the actor, which share a key."""
     authority = Authority("Lab Authority")
-    heron = key_from_seed("grey heron's server")
-    others = [
-        authority.issue(
-            Order(names=(name, f"www.{name}"), key=key_from_seed(name), not_before=MONDAY - timedelta(days=9))
-        )
-        for name in _NOISE[:40]
-    ]
-    known = authority.issue(Order(names=(KNOWN_DOMAIN,), key=heron, not_before=MONDAY - timedelta(days=80)))
+    others = [authority.issue(_order(name, f"www.{name}", since=MONDAY - timedelta(days=9))) for name in _NOISE[:40]]
+    known = authority.issue(_order(KNOWN_DOMAIN, key=_HERON, since=MONDAY - timedelta(days=80)))
     held = [*others[:25], known, *others[25:]]
     if at >= WEDNESDAY:
-        names = (NEW_DOMAIN, f"mail.{NEW_DOMAIN}")
-        held.append(authority.issue(Order(names=names, key=heron, not_before=WEDNESDAY - timedelta(hours=4))))
+        held.append(_final(authority, _new_domain()).der)
     return held
+
+
+def tiled(at: datetime) -> list[Submission]:
+    """What the tiled log holds, in order. The actor's new certificate stands in both logs, here as a precertificate."""
+    authority, another = Authority("Lab Authority"), Authority("Lab Tiled Authority")
+    held = []
+    for name in _NOISE[40:70]:
+        order = _order(name, f"www.{name}", since=MONDAY - timedelta(days=5))
+        held += [_precertificate(another, order), _final(another, order)]
+    if at >= WEDNESDAY:
+        beside = _order(f"mx.{KNOWN_DOMAIN}", BESIDE, since=WEDNESDAY - timedelta(hours=9))
+        lookalike = _order(LOOKALIKE, f"login.{LOOKALIKE}", since=WEDNESDAY - timedelta(hours=2))
+        held += [
+            _precertificate(authority, _new_domain()),
+            _final(another, beside),
+            _precertificate(another, lookalike),
+        ]
+        if at >= FRIDAY:
+            held.append(_final(another, lookalike))
+    return held
+
+
+@dataclass(frozen=True, kw_only=True)
+class Submission:
+    """A certificate or precertificate, and who issued it."""
+
+    der: bytes
+    issuer: Authority
+
+
+_HERON: Final = "grey heron's server"
+
+
+def _new_domain() -> Order:
+    return _order(NEW_DOMAIN, f"mail.{NEW_DOMAIN}", key=_HERON, since=WEDNESDAY - timedelta(hours=4))
+
+
+def _order(*names: str, since: datetime, key: str = "") -> Order:
+    return Order(names=names, key=key_from_seed(key or names[0]), not_before=since)
+
+
+def _precertificate(authority: Authority, order: Order) -> Submission:
+    return Submission(der=authority.precertificate(order), issuer=authority)
+
+
+def _final(authority: Authority, order: Order) -> Submission:
+    """With the SCT of a log that nobody follows here."""
+    log = CtLog(seed="log that nobody follows")
+    sct = log.append(authority.precertificate(order), issuer_key_hash=authority.key_hash)
+    return Submission(der=authority.final(order, [sct]), issuer=authority)
 
 
 def indicator(pattern: str, at: datetime, name: str) -> dict[str, Any]:
@@ -266,3 +315,7 @@ class InventedWorld:
     def certificates(self, at: datetime) -> list[bytes]:
         """What the CT log holds."""
         return certificates(at)
+
+    def tiled(self, at: datetime) -> list[Submission]:
+        """What the tiled CT log holds."""
+        return tiled(at)

@@ -19,7 +19,7 @@ from db.entities import ensure_entities
 from db.load import Batch, load
 from db.rows import driver
 from db.staging import Staging
-from intel.entities import Kind, entity, guess, literal
+from intel.entities import LITERALS, Kind, entity, guess, literal
 from intel.facts import Fact, Predicate, RawDocument
 from intel.settings import settings
 from lab.registration import RegistrationLab, Registry, lab

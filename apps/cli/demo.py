@@ -31,7 +31,6 @@ from db import incidents, partners
 from db import status as status_queries
 from db.engine import warehouse
 from intel.config.publishing import read_publishing
-from intel.config.watches import read_watches
 from intel.facts import TLP
 from intel.settings import settings
 from lab.stories import Story, invented, real
@@ -109,7 +108,7 @@ def _tell(engine: Engine, story: Story) -> list[str]:
     """Play the story's days; returns what did not end as it must."""
     wrong: list[str] = []
     with engine.begin() as connection:
-        items.sync_files(connection, read_watches(settings().configs))
+        items.sync(connection, settings().configs)
     for day in story.days:
         _heading(day.title)
         console.print(Text(day.said))

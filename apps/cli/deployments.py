@@ -42,26 +42,26 @@ def start(deployment: str, parameters: Mapping[str, Any] | None = None, *, key: 
     return _text(run, "id")
 
 
-def wait(ids: Mapping[str, str], *, patience: float = 150) -> list[FlowRun]:
-    """Wait until the flow runs (deployment -> id) have ended. Raises UnavailableError where one does not."""
+def wait(started: Sequence[tuple[str, str]], *, patience: float = 150) -> list[FlowRun]:
+    """Wait until the flow runs (deployment, id) have ended. Raises UnavailableError where one does not."""
     deadline = time.monotonic() + patience
     done: dict[str, FlowRun] = {}
-    while len(done) < len(ids):
-        for deployment, run_id in ids.items():
-            if deployment not in done:
+    while len(done) < len(started):
+        for deployment, run_id in started:
+            if run_id not in done:
                 run = _read(deployment, run_id)
                 if run.state in _ENDED:
-                    done[deployment] = run
+                    done[run_id] = run
         if time.monotonic() > deadline:
-            late = ", ".join(sorted(set(ids) - set(done)))
+            late = ", ".join(sorted(deployment for deployment, run_id in started if run_id not in done))
             raise UnavailableError(f"couldn't wait for {late}: not ended after {patience:.0f} s; see the worker's log")
         time.sleep(0.25)
-    return [done[deployment] for deployment in ids]
+    return [done[run_id] for _, run_id in started]
 
 
 def run_all(wanted: Sequence[tuple[str, Mapping[str, Any]]]) -> list[FlowRun]:
-    """Start deployments side by side and wait for all of them."""
-    return wait({name: start(name, parameters) for name, parameters in wanted})
+    """Start deployments side by side and wait for all of them; one may be there more than once."""
+    return wait([(name, start(name, parameters)) for name, parameters in wanted])
 
 
 def _read(deployment: str, run_id: str) -> FlowRun:

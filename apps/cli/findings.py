@@ -15,8 +15,10 @@ from db import findings as queries
 from db import view
 from intel.entities import Entity, Kind, entity, guess, masked
 from intel.errors import ConfigError, ReadError
-from intel.facts import TLP
+from intel.facts import TLP, Predicate
+from intel.settings import settings
 from tasks.watch import review
+from tasks.watch.proof import Place, prove
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Number = Annotated[int, typer.Argument(help="The finding's number.")]
@@ -72,8 +74,9 @@ def why(number: Number, as_json: Json = False) -> None:
     """Show what a finding rests on: what is watched, what is new, who says so, where, and since when."""
     with ready_warehouse() as engine, engine.connect() as connection:
         said = review.explain(connection, number)
+        proofs = prove(connection, number, settings().document_store)
     if as_json:
-        print_json(msgspec.to_builtins(said))
+        print_json({**msgspec.to_builtins(said), "proofs": msgspec.to_builtins(proofs)})
         return
     console.print(Text(said.title, style="bold"))
     show_record(
@@ -94,6 +97,25 @@ def why(number: Number, as_json: Json = False) -> None:
         console.print(Text("note: " + cell({name: value for name, value in annotation.items() if value})))
     _evidence("new", said.new)
     _evidence("known before", said.known)
+    show_blocks("in logs", (_place(place) for place in proofs))
+
+
+def _place(place: Place) -> tuple[str, tuple[str, ...]]:
+    """Where a log holds it, and what to ask for a proof of that."""
+    verified = "the head under which it was verified is gone with its document"
+    if place.tree_size is not None:
+        verified = f"verified under the head of {place.tree_size} entries, signed {cell(place.signed_at)} (UTC)"
+    return (
+        f"{place.log} entry {place.index}",
+        (
+            f"certificate {place.certificate}",
+            f"leaf hash {place.leaf_hash}",
+            verified,
+            f"root {place.root}" if place.root else "",
+            f"but {place.chain}" if place.chain else "",
+            *(f"proof {request}" for request in place.requests),
+        ),
+    )
 
 
 def _evidence(title: str, facts: tuple[review.Evidence, ...]) -> None:
@@ -101,7 +123,7 @@ def _evidence(title: str, facts: tuple[review.Evidence, ...]) -> None:
         title,
         (
             (
-                f"{fact.subject} {fact.predicate} {fact.object}".strip(),
+                f"{fact.subject} {fact.predicate} {fact.object}{f' ({fact.detail})' if fact.detail else ''}".strip(),
                 (
                     f"says {fact.source} ({fact.reliability}), {fact.tlp}",
                     f"since {cell(fact.first_seen)}, recorded {cell(fact.recorded_at)} (UTC)",
@@ -187,7 +209,8 @@ def _facts(facts: list[dict[str, Any]]) -> dict[str, list[str]]:
     """What is said -> who says so: a registry and a registrar that say the same are one line, two feeds are two."""
     found: dict[str, list[str]] = {}
     for fact in facts:
-        of = [str(fact["qualifiers"][name]) for name in ("role", "type") if (fact["qualifiers"] or {}).get(name)]
+        shown = ("name", "why") if fact["predicate"] == Predicate.MATCHES else ("role", "type")
+        of = [str(fact["qualifiers"][name]) for name in shown if (fact["qualifiers"] or {}).get(name)]
         said = " ".join([fact["predicate"], fact["object"] or f"({fact['state']})", *(f"[{one}]" for one in of)])
         lines = found.setdefault(said, [])
         line = f"says {fact['source']} ({fact['reliability']}), {TLP(fact['tlp']).label}, {_when(fact)}"

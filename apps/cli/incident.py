@@ -70,7 +70,7 @@ def _open(indicators: list[str], *, title: str, publish: bool, tlp: TLP | None, 
         console.print(f"flow run {run} started; `lapsewatch incident --report {number}` prints its report")
         return
     with progress("investigating"):
-        (done,) = deployments.wait({DEPLOYMENT: run}, patience=900)
+        (done,) = deployments.wait([(DEPLOYMENT, run)], patience=900)
     _print(number, as_json=as_json)
     if not done.completed:
         console.print(f"the flow run {done.name} ended as {done.state.lower()}: {done.message}", markup=False)

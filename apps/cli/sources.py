@@ -13,7 +13,6 @@ from apps.cli.place import ready_warehouse
 from db import status as status_queries
 from db.load import Loaded
 from intel.config.sources import Source, read_sources
-from intel.config.watches import read_watches
 from intel.errors import ConfigError
 from intel.settings import settings
 from tasks.collect.session import find_source, open_run
@@ -83,7 +82,7 @@ def collect(source: str, as_json: Json = False) -> None:
         with progress(f"collecting from {entry.title}"):
             row = _follow(engine, entry) if entry.transport == "ct" else _collect(engine, entry)
         with engine.begin() as connection:
-            items.sync_files(connection, read_watches(settings().configs))
+            items.sync(connection, settings().configs)
         with progress("judging"):
             found = [registrations.monitor(engine), certificates.monitor(engine)]
     row["findings"] = sum(monitored.findings for monitored in found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,7 +13,7 @@ from apps.cli.place import ready_warehouse
 from db import watching
 from intel.config.organisation import Organisation, read_organisation
 from intel.config.read import check
-from intel.config.watches import WatchedItem, read_watches
+from intel.config.watches import WatchedItem
 from intel.entities import Kind, entity
 from intel.errors import ConfigError, ReadError
 from intel.settings import settings
@@ -24,7 +25,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def register(app: typer.Typer) -> None:
     """Add these commands."""
     app.command()(own)
-    group = typer.Typer(help="What to look for: actors, domains, addresses, certificates, keys.", no_args_is_help=True)
+    group = typer.Typer(
+        help="What to look for: actors, domains, addresses, certificates, keys, lookalikes.", no_args_is_help=True
+    )
     group.command()(add)
     group.command(name="list")(list_)
     group.command()(remove)
@@ -53,25 +56,53 @@ def add(
     ] = None,
     actor: Annotated[str, typer.Option(help="Follow what sources claim of this actor (maltrail:apt_...).")] = "",
     network: Annotated[list[str] | None, typer.Option(help="A network, 203.0.113.0/24.")] = None,
-    certificate: Annotated[list[str] | None, typer.Option(help="SHA-256 of a certificate.")] = None,
+    certificate: Annotated[list[str] | None, typer.Option(help="SHA-256 of a certificate, or its SHA-1.")] = None,
+    tbs: Annotated[
+        list[str] | None, typer.Option(help="SHA-256 of a certificate's TBS without SCTs: as of its precertificate.")
+    ] = None,
     key: Annotated[list[str] | None, typer.Option(help="SHA-256 of a public key.")] = None,
+    serial: Annotated[
+        list[str] | None, typer.Option(help="SHA-256 of the issuer's name (DER), a slash, the serial number in hex.")
+    ] = None,
+    pem: Annotated[list[Path] | None, typer.Option(help="A file with a certificate (PEM): by all of these.")] = None,
+    lookalike: Annotated[list[str] | None, typer.Option(help="A domain or brand: names that look like it.")] = None,
+    keyword: Annotated[list[str] | None, typer.Option(help="Letters that stand anywhere in a name.")] = None,
+    issuer: Annotated[list[str] | None, typer.Option(help="A shell pattern for an issuer, '*O=Acme*'.")] = None,
+    subject: Annotated[list[str] | None, typer.Option(help="A shell pattern for a certificate's subject.")] = None,
+    expected: Annotated[
+        list[str] | None,
+        typer.Option(help="SHA-256 of a certificate or key that is right: findings say so."),
+    ] = None,
     reason: Annotated[str, typer.Option(help="Why.")] = "",
 ) -> None:
     """Watch an actor, or things; what the warehouse knows already is judged at once."""
+    given = {
+        "network": network, "certificate": certificate, "tbs": tbs, "key": key, "serial": serial,
+        "pem": [_text(path) for path in pem or ()], "lookalike": lookalike, "keyword": keyword, "issuer": issuer,
+        "subject": subject,
+    }  # fmt: skip
     wanted = [
         *(_thing(thing) for thing in things or ()),
-        *(WatchedItem(network=one) for one in network or ()),
-        *(WatchedItem(certificate=one) for one in certificate or ()),
-        *(WatchedItem(key=one) for one in key or ()),
+        *(WatchedItem.model_validate({field: one}) for field, some in given.items() for one in some or ()),
     ]
     if not wanted and not actor:
         raise ConfigError("couldn't add a watch: it watches nothing; name things, or an actor with --actor")
     with ready_warehouse() as engine:
         with engine.begin() as connection:
-            items.add_watch(connection, name, wanted, reason=reason, actor=actor, follow_actor=bool(actor))
+            items.add_watch(
+                connection, name, wanted, reason=reason, actor=actor, follow_actor=bool(actor), expected=expected or ()
+            )
         with progress("looking back over the warehouse"):
             found = registrations.monitor(engine).findings + certificates.monitor(engine).findings
     console.print(f"watching {name}: {found} findings in what is known already")
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("ascii")
+    except (OSError, UnicodeDecodeError) as error:
+        cause = getattr(error, "strerror", None) or "it is no text"
+        raise ConfigError(f"couldn't read {path}: {cause}; nothing is watched") from error
 
 
 def list_(as_json: Json = False) -> None:
@@ -95,10 +126,12 @@ def remove(name: str) -> None:
 
 
 def sync() -> None:
-    """Bring the watches of configs/watches/ into the warehouse; `collect` does it as well."""
+    """Bring the watches of configs/watches/ and our own names into the warehouse; `collect` does it as well."""
     with ready_warehouse() as engine, engine.begin() as connection:
-        changed = items.sync_files(connection, read_watches(settings().configs))
+        changed = items.sync(connection, settings().configs)
     console.print(f"{changed.watches} watches from files, {changed.removed} removed")
+    for said in changed.left_out:
+        console.print(f"not looked for: {said}", markup=False)
 
 
 def _thing(text: str) -> WatchedItem:

@@ -2,15 +2,39 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from intel.config.read import Strict, check, read_yaml
 
 Protocol = Literal["rfc6962", "static", "hybrid"]
 """How a log is read: RFC 6962, tiles (static-ct-api), or tiles under a tree head of RFC 6962."""
+
+
+def _start(value: object) -> str:
+    """`head`, `start`, an index, or a time, which is UTC where it does not say."""
+    if isinstance(value, datetime | date):
+        text = value.isoformat()  # YAML reads times by itself
+    elif isinstance(value, int) and not isinstance(value, bool):
+        text = str(value)
+    elif isinstance(value, str):
+        text = value.strip()
+    else:
+        raise ValueError("it has to be `head`, `start`, an index or a time")  # noqa: TRY004 - pydantic reports ValueError
+    if text in {"head", "start"} or (text.isascii() and text.isdigit() and len(text) < 19):
+        return text
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError("it has to be `head`, `start`, an index or a time of ISO 8601") from None
+    return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).isoformat()
+
+
+Start = Annotated[str, BeforeValidator(_start)]
+"""Where to begin with a log never read before: `head`, `start`, an index, or a time (event time) of ISO 8601."""
 
 
 class LogList(Strict):
@@ -35,8 +59,8 @@ class LogChoice(Strict):
     """Temporal shards: the one that takes certificates which end in ninety days, those that end in the future, all."""
     most: int | None = Field(default=None, ge=1)
     """Take at most so many, in the order of the list."""
-    start: str = "head"
-    """Where to begin with a log never read before: `head`, an index, or a time of ISO 8601."""
+    start: Start = "head"
+    """Where to begin with a log never read before: `head`, `start`, an index, or a time of ISO 8601."""
 
 
 class Archive(Strict):
@@ -50,6 +74,17 @@ class Archive(Strict):
     """Entries logged longer ago are dropped; the oldest go first where there are more than `max_bytes`."""
 
 
+class Alarms(Strict):
+    """When a log is an alarm in `lapsewatch ct status`."""
+
+    stale_minutes: int = Field(default=60, ge=1)
+    """A head that is older than the log's maximum merge delay and this: the log no longer publishes."""
+    backlogged_minutes: int = Field(default=60, ge=1)
+    """Entries that wait to be read were logged this long before the log's head: we are behind."""
+    unasked_minutes: int = Field(default=60, ge=1)
+    """The log was not asked for this long: nothing runs, or it cannot be reached."""
+
+
 class CtConfig(Strict):
     """configs/ct.yaml."""
 
@@ -59,6 +94,7 @@ class CtConfig(Strict):
     """Processes that read and match what a log gives, for each log that has a long way to go; 0: none besides the one
     that asks."""
     archive: Archive = Archive()
+    alarms: Alarms = Alarms()
 
 
 def read_ct(configs: Path) -> CtConfig:

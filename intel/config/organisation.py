@@ -15,10 +15,13 @@ class Organisation(Strict):
     contact: str = ""
     """An e-mail address or https URL, sent in User-Agent to those who ask for one (CT logs)."""
     domains: tuple[str, ...] = ()
+    """Ours: certificates for names that look like them are reported."""
     brands: tuple[str, ...] = ()
+    """Words that stand for us in names of others."""
     networks: tuple[str, ...] = ()
     expected_certificates: tuple[str, ...] = ()
-    """SHA-256 of certificates or of public keys that we know to be ours."""
+    """SHA-256 of certificates, of their TBS or of public keys that we know to be ours. Where any are given, other
+    certificates for our domains are reported."""
 
 
 def read_organisation(configs: Path) -> Organisation:

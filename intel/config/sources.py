@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from intel.config.ct import Protocol, Start
 from intel.config.read import Strict, TLPLabel, check, read_yaml
 from intel.entities import Kind
 from intel.errors import ConfigError
@@ -141,10 +142,14 @@ class Options(Strict):
     """TAXII: API root; empty takes `location`."""
     username: str = ""
     """TAXII and HTTP: user of HTTP Basic, whose password is in the environment variable `secret`."""
-    follow: Literal["head", "start"] = "head"
-    """CT: where to begin with a log never read before."""
+    protocol: Protocol = "rfc6962"
+    """CT: how the log is read."""
+    follow: Start = "head"
+    """CT: where to begin with a log never read before: `head`, `start`, an index, or a time of ISO 8601."""
     log_key: str = ""
     """CT: the log's public key, DER, base64."""
+    submission_url: str = ""
+    """CT: a static log's submission prefix; it is read at its monitoring prefix, `location`."""
 
 
 class Limits(Strict):

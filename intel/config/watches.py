@@ -28,9 +28,23 @@ class WatchedItem(Strict):
     """A registrable domain and all below it."""
     network: str | None = None
     certificate: str | None = None
-    """SHA-256 of the certificate's DER."""
+    """SHA-256 of the certificate's DER, or its SHA-1 as feeds have it."""
+    tbs: str | None = None
+    """SHA-256 of the TBSCertificate without SCTs and poison, which precertificate and certificate have in common."""
     key: str | None = None
     """SHA-256 of the public key's SubjectPublicKeyInfo."""
+    serial: str | None = None
+    """Issuer and serial number: SHA-256 of the issuer's name (DER), a slash, the number in hexadecimal."""
+    pem: str | None = None
+    """A certificate as PEM: watched by its hashes, its key, its issuer and serial number."""
+    lookalike: str | None = None
+    """A registrable domain, or a word that stands for one: names in certificates that look like it."""
+    keyword: str | None = None
+    """Letters that stand anywhere in a certificate's names."""
+    issuer: str | None = None
+    """A shell pattern (`*`, `?`) for the issuer's distinguished name, in any case."""
+    subject: str | None = None
+    """The same for the subject's."""
     since: Moment | None = None
     """Known to belong from then on: a date or time of ISO 8601, without a zone UTC."""
 
@@ -46,6 +60,8 @@ class WatchFile(Strict):
     """Whether everything that sources claim of the actor is watched, besides the items."""
     rules: tuple[str, ...] = ("*",)
     items: tuple[WatchedItem, ...] = ()
+    expected: tuple[str, ...] = ()
+    """SHA-256 of certificates, of their TBS or of keys that are known to be right: findings on them say so."""
 
 
 def read_watches(configs: Path) -> list[WatchFile]:

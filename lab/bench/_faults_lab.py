@@ -8,7 +8,7 @@ application when a story begins.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -17,14 +17,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from lab import world
 from lab.configs import Addresses
-from lab.ct import CtLog
 from lab.feeds import LabClock, feeds_app
-from lab.internet import COLLECTION, Internet
+from lab.internet import COLLECTION, Internet, make_logs
 from lab.server import serve
 from lab.taxii import LabCollection, TaxiiLab, taxii_app
 
 DAYS: Final = (world.MONDAY, world.WEDNESDAY, world.FRIDAY)
-_SEED: Final = "lab log"
 
 
 class _Switch:
@@ -38,9 +36,9 @@ class _Switch:
 
 
 class StoryLab:
-    """Feeds, a TAXII server and a CT log; `restart` begins the world anew, `move` takes it to another day."""
+    """Feeds, a TAXII server and two CT logs; `restart` begins the world anew, `move` takes it to another day."""
 
-    def __init__(self, switches: tuple[_Switch, _Switch, _Switch], addresses: Addresses) -> None:
+    def __init__(self, switches: Sequence[_Switch], addresses: Addresses) -> None:
         self._switches = switches
         self._net: Internet
         self.addresses: Final = addresses
@@ -50,12 +48,12 @@ class StoryLab:
         """Back to Monday, every server as it was then."""
         clock = LabClock(world.MONDAY)
         content = world.InventedWorld()
-        log = CtLog(seed=_SEED, clock=clock)
+        logs = make_logs(clock)
         upstream = TaxiiLab(collections=[LabCollection(id=COLLECTION, title="Invented indicators")])
-        applications = (feeds_app(content, clock), taxii_app(upstream), log.app())
+        applications = (feeds_app(content, clock), taxii_app(upstream), logs.log.app(), logs.tiled.app())
         for switch, application in zip(self._switches, applications, strict=True):
             switch.app = application
-        self._net = Internet(content, clock, log, upstream, world.registry())
+        self._net = Internet(content, clock, logs, upstream, world.registry())
         self._net.move(world.MONDAY)
 
     def move(self, day: datetime) -> None:
@@ -66,8 +64,9 @@ class StoryLab:
 @contextlib.contextmanager
 def story_lab() -> Iterator[StoryLab]:
     """The lab, running until the block ends. Nobody answers for registration: a story without look-ups asks nobody."""
-    feeds, taxii, ct = switches = (_Switch(), _Switch(), _Switch())
-    with serve(feeds) as at_feeds, serve(taxii) as at_taxii, serve(ct) as at_ct:
+    feeds, taxii, ct, tiled = switches = (_Switch(), _Switch(), _Switch(), _Switch())
+    with serve(feeds) as at_feeds, serve(taxii) as at_taxii, serve(ct) as at_ct, serve(tiled) as at_tiled:
+        logs = make_logs(LabClock(world.MONDAY))
         nobody = ("127.0.0.1", 9)
         yield StoryLab(
             switches,
@@ -76,9 +75,11 @@ def story_lab() -> Iterator[StoryLab]:
                 taxii=at_taxii.url,
                 taxii_collection=COLLECTION,
                 ct=at_ct.url,
-                ct_key=CtLog(seed=_SEED).key_der,
+                ct_key=logs.log.key_der,
+                ct_tiled=at_tiled.url,
+                ct_tiled_key=logs.tiled.key_der,
                 rdap=f"http://{nobody[0]}:{nobody[1]}",
                 whois=nobody,
-                allow=frozenset({at_feeds.address, at_taxii.address, at_ct.address}),
+                allow=frozenset({at_feeds.address, at_taxii.address, at_ct.address, at_tiled.address}),
             ),
         )

@@ -67,9 +67,15 @@ def upgrade() -> None:
     comment="The archive's manifest: a Parquet file of verified log entries is in the archive once its row is"
     )
     op.create_index('ix_archive_segment_source_id', 'archive_segment', ['source_id', 'first'], unique=False, postgresql_where='retired_at IS NULL')
+    op.alter_column('watch_item', 'match', existing_type=sa.Text(), existing_nullable=False,
+    comment='How it matches: entity, scope (registrable domain), subtree, network; expected, ours: known ones',
+    existing_comment='How it matches: entity, scope (registrable domain), subtree or network')
 
 
 def downgrade() -> None:
+    op.alter_column('watch_item', 'match', existing_type=sa.Text(), existing_nullable=False,
+    comment='How it matches: entity, scope (registrable domain), subtree or network',
+    existing_comment='How it matches: entity, scope (registrable domain), subtree, network; expected, ours: known ones')
     op.drop_index('ix_archive_segment_source_id', table_name='archive_segment', postgresql_where='retired_at IS NULL')
     op.drop_table('archive_segment')
     op.drop_table('hunt_term')

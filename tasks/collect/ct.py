@@ -6,10 +6,13 @@ the log's, with or without the slash at its end.
 
 from __future__ import annotations
 
+import base64
 from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
 
 import msgspec
 
+from intel.ct_frames import NOT_JSON
 from intel.errors import PagingError, ReadError
 from tasks.collect.http import HttpLimits, RetryPolicy, expect_media, fetch, public_url
 
@@ -29,7 +32,14 @@ def get_sth(client: httpx.Client, base_url: str, *, limits: HttpLimits = _SMALL)
 
 
 def get_entries(client: httpx.Client, base_url: str, start: int, end: int, *, limits: HttpLimits = _ENTRIES) -> bytes:
-    """Entries `start` to `end`, both included, as JSON; fewer are normal, and the rest is asked for next.
+    """The answer of `get_entries_counted` alone."""
+    return get_entries_counted(client, base_url, start, end, limits=limits)[0]
+
+
+def get_entries_counted(
+    client: httpx.Client, base_url: str, start: int, end: int, *, limits: HttpLimits = _ENTRIES
+) -> tuple[bytes, int]:
+    """Entries `start` to `end`, both included, as JSON, and how many; fewer are normal, and the rest is asked for next.
 
     Raises PagingError for none at all or more than asked for, ReadError for what is not a list of entries, the
     collect tree's errors and OversizedError.
@@ -40,13 +50,13 @@ def get_entries(client: httpx.Client, base_url: str, start: int, end: int, *, li
     what = f"couldn't get entries {start} to {end} of {public_url(base_url)}"
     try:
         count = len(_COUNTED.decode(body).entries)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except NOT_JSON as error:
         raise ReadError(f"{what}: the answer is no list of entries; the range is left until the next run") from error
     if count == 0:
         raise PagingError(f"{what}: the log gave none; the range is left until the next run")
     if count > end - start + 1:
         raise PagingError(f"{what}: the log gave {count}; the range is left until the next run")
-    return body
+    return body, count
 
 
 def get_sth_consistency(
@@ -61,6 +71,14 @@ def get_entry_and_proof(
 ) -> bytes:
     """The entry at `index` with its audit path, as JSON: where to begin at a log's end. Errors as for `get_sth`."""
     return _get(client, base_url, f"get-entry-and-proof?leaf_index={index}&tree_size={tree_size}", limits)
+
+
+def get_proof_by_hash(
+    client: httpx.Client, base_url: str, leaf_hash: bytes, tree_size: int, *, limits: HttpLimits = _SMALL
+) -> bytes:
+    """The audit path of the entry with this leaf hash, as JSON (RFC 6962 4.5). Errors as for `get_sth`."""
+    encoded = quote(base64.b64encode(leaf_hash).decode(), safe="")
+    return _get(client, base_url, f"get-proof-by-hash?hash={encoded}&tree_size={tree_size}", limits)
 
 
 class _Counted(msgspec.Struct):

@@ -6,27 +6,41 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from db import runs, staging
-from db.engine import what_failed
+from db.engine import warehouse, what_failed
 from db.rows import driver
+from intel.config.ct import read_ct
 from intel.config.sources import Source, read_sources
 from intel.errors import ConfigError, LapsewatchError
 from intel.settings import settings
+from tasks.collect.ct_choice import list_problem, listed_source
 from tasks.records import Run
 
 log = logging.getLogger(__name__)
 
 
-def find_source(name: str) -> Source:
-    """The entry of source `name` in configs/sources/. Raises ConfigError where there is none."""
-    sources = read_sources(settings().configs)
-    if name not in sources:
-        near = ", ".join(sorted(other for other in sources if other[:3] == name[:3])[:5])
-        hint = f"; did you mean {near}?" if near else "; `lapsewatch sources` lists them"
-        raise ConfigError(f"couldn't collect {name}: there is no such source in configs/sources{hint}")
-    return sources[name]
+def find_source(name: str, connection: Connection | None = None) -> Source:
+    """The entry of source `name` in configs/sources/, or of the log `name` in the list of logs.
+
+    The warehouse is asked through `connection`, or one of its own. Raises ConfigError where there is neither.
+    """
+    configs = settings().configs
+    sources = read_sources(configs)
+    if name in sources:
+        return sources[name]
+    found: Source | None = None
+    if connection is not None:
+        found = listed_source(connection, name)
+    elif not list_problem(read_ct(configs)):  # without a list there is no listed log, and the warehouse can stay down
+        with warehouse() as engine, engine.connect() as own:
+            found = listed_source(own, name)
+    if found is not None:
+        return found
+    near = ", ".join(sorted(other for other in sources if other[:3] == name[:3])[:5])
+    hint = f"; did you mean {near}?" if near else "; `lapsewatch sources` and `lapsewatch ct logs` list them"
+    raise ConfigError(f"couldn't collect {name}: there is no such source in configs/sources, and no such log{hint}")
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Follows a Certificate Transparency log into the warehouse: read, verify, match, commit, chunk by chunk (RFC 6962).
+"""Follows a Certificate Transparency log into the warehouse: read, verify, match, commit, chunk by chunk.
 
 Comes in: a source's entry (transport ct) and a run that holds its lock. Goes out: `Head`, then `Followed`. A stream is
 neither documents nor facts: what touches a watch is. Nothing is judged before the log's signed head confirms it.
@@ -10,38 +10,41 @@ web page) fails the run and stops nothing: the next one goes on from the positio
 
 from __future__ import annotations
 
-import base64
 import time
-from collections.abc import Callable
-from functools import partial
-from typing import Final, TypeVar
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Final
 
 import msgspec
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import load_der_public_key
 from sqlalchemy import Engine
 
 from db import runs
-from db.watched import load_watch_set
 from intel.config.sources import Source
 from intel.ct import SignedTreeHead, read_digitally_signed
-from intel.errors import ConfigError, VerificationError
-from intel.match.certificates import WatchSet
-from intel.merkle import Frontier
+from intel.errors import CollectError, VerificationError
+from intel.merkle import verify_consistency
+from tasks.collect.ct_log import PATIENCE, LogReader, open_log
 from tasks.collect.retry import RetryPolicy
-from tasks.collect.slices import http_client
-from tasks.load.ct_chunk import CHUNK, PATIENCE, Log, attach, check_head, current_head, next_chunk
-from tasks.load.ct_hits import commit, judge
-from tasks.load.ct_position import Position, halt, read_position, refuse_halted, resume
-from tasks.normalize.ct import verify_slice
+from tasks.load.ct_chunk import CHUNK, check_head
+from tasks.load.ct_position import (
+    Position,
+    Progress,
+    halt,
+    note,
+    read_position,
+    read_progress,
+    refuse_halted,
+    resume,
+)
+from tasks.load.ct_slice import Slice, twice
+from tasks.normalize.ct import verify_leaves
 from tasks.records import Run
 
-__all__ = ["Followed", "Head", "follow", "head", "resume"]
+__all__ = ["PATIENCE", "Followed", "Head", "follow", "head", "resume"]
 
-T = TypeVar("T")
-
-WATCHES_SECONDS: Final = 60.0
-"""A slice that takes longer than this takes the watches of now."""
+FEW: Final = 20_000
+"""Entries that are read in this process: starting others for them would take longer."""
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True, weakref=True):
@@ -91,31 +94,44 @@ class Followed(msgspec.Struct, frozen=True, kw_only=True, weakref=True):
         return self.position < self.tree_size
 
 
-def head(engine: Engine, source: Source, run: Run, *, retry: RetryPolicy = PATIENCE) -> Head:
+def head(engine: Engine, source: Source, run: Run, *, patience: RetryPolicy = PATIENCE) -> Head:
     """The head that the log shows now.
 
     Raises VerificationError (the log is stopped then, or was), the collect tree's errors, ReadError for what is no
     head, and ConfigError for an entry without the log's key.
     """
-    key = log_key(source)
     with engine.connect() as connection:
         refuse_halted(connection, source.name)
         position = read_position(connection, source.name)
+        progress = read_progress(connection, source.name)
     before = position.head if position is not None else None
     shown: list[SignedTreeHead] = []
 
-    def look() -> SignedTreeHead:
-        shown.append(current_head(log))
-        return check_head(shown[-1], key, before)
+    with _asked(engine, source, run, progress, patience) as log:
 
-    with http_client(source) as (client, _):
-        log = Log(client=client, url=source.location, key=key, retry=retry)
+        def look() -> SignedTreeHead:
+            shown.append(log.head())
+            found = check_head(shown[-1], before)
+            if found is not shown[-1]:
+                _continued(log, shown[-1], found)
+            elif position is not None:
+                _continues(log, position, found)
+            return found
+
         try:
-            found = _twice(engine, run, look)
+            found = twice(engine, run, look)
         except VerificationError as error:
             raise _stopped(engine, source, run, error, [*([before] if before else []), *shown]) from error
-    if found is not shown[-1]:
-        with engine.begin() as connection:
+    with engine.begin() as connection:
+        note(
+            connection,
+            source.name,
+            run.run_id,
+            head_size=found.tree_size,
+            head_at=found.timestamp,
+            asked_at=datetime.now(UTC),
+        )
+        if found is not shown[-1]:
             runs.warn(connection, run.run_id, f"{source.name} showed a head older than the one known; that one is kept")
     return Head(
         source=source.name,
@@ -129,6 +145,23 @@ def head(engine: Engine, source: Source, run: Run, *, retry: RetryPolicy = PATIE
     )
 
 
+def _continues(log: LogReader, position: Position, found: SignedTreeHead) -> None:
+    """A head that was not reached yet is compared with the next one: no frontier will ever meet it."""
+    before = position.head
+    if position.frontier.size < before.tree_size < found.tree_size:
+        proof = log.consistency(before.tree_size, found)
+        verify_consistency(before.tree_size, found.tree_size, before.root_hash, found.root_hash, proof)
+
+
+def _continued(log: LogReader, older: SignedTreeHead, known: SignedTreeHead) -> None:
+    """A head that is older than the known one is of the same tree, or the log shows two."""
+    try:
+        proof = log.consistency(older.tree_size, known)
+    except CollectError:
+        return  # it comes from a server that does not know the newer tree yet
+    verify_consistency(older.tree_size, known.tree_size, older.root_hash, known.root_hash, proof)
+
+
 def follow(
     engine: Engine,
     source: Source,
@@ -138,46 +171,46 @@ def follow(
     max_seconds: float = 600.0,
     max_entries: int | None = None,
     chunk_entries: int = CHUNK,
-    retry: RetryPolicy = PATIENCE,
+    few: int = FEW,
+    patience: RetryPolicy = PATIENCE,
 ) -> Followed:
     """Read from the position to `head`, for `max_seconds` and `max_entries` at most, and commit chunk by chunk.
 
-    A chunk ends at a multiple of `chunk_entries`. Errors as for `head`; what was committed before one stays.
+    So `few` entries are read in this process, more of them in processes of their own. Errors as for `head`; what was
+    committed before one stays.
     """
-    signed, key = head.signed, log_key(source)
-    until = time.monotonic() + max_seconds
-    batches: list[int] = []
-    entries = hits = 0
+    signed, until = head.signed, time.monotonic() + max_seconds
     with engine.connect() as connection:
         refuse_halted(connection, source.name)
         position = read_position(connection, source.name)
-    with http_client(source) as (client, _):
-        log = Log(client=client, url=source.location, key=key, retry=retry)
+        progress = read_progress(connection, source.name)
+    with _asked(engine, source, run, progress, patience) as log:
+        slice_ = Slice(
+            engine=engine,
+            source=source,
+            run=run,
+            log=log,
+            signed=signed,
+            chunk_entries=chunk_entries,
+            few=few,
+            step=progress.chunk,
+        )
         try:
             if position is None:
-                position = _begin(engine, source, run, log, signed)
+                position = slice_.begin()
             if position.frontier.size >= signed.tree_size:
-                verify_slice(position.frontier, (), signed, key)
-            watch = _Watched(engine)
-            learned: set[bytes] = set()
-            while position.frontier.size < signed.tree_size and time.monotonic() < until:
-                most = chunk_entries if max_entries is None else min(chunk_entries, max_entries - entries)
-                if most <= 0:
-                    break
-                at = position.frontier
-                ask = partial(next_chunk, log, at, signed, most=most, until=until)
-                chunk = _twice(engine, run, ask)
-                judged = judge(chunk.entries, watch.now(), learned)
-                position, batch = commit(engine, source, run, first=at.size, chunk=chunk, judged=judged, head=signed)
-                entries, hits = entries + len(chunk.entries), hits + judged.hits
-                batches += [batch] if batch is not None else []
-                if chunk.cut is not None:
-                    raise chunk.cut
+                verify_leaves(position.frontier, (), signed, slice_.key)
+            stop = signed.tree_size
+            if max_entries is not None:
+                stop = min(stop, position.frontier.size + max_entries)
+            position = slice_.read(position, stop, until)
         except VerificationError as error:
-            heads = [signed] if position is None else [position.head, signed]
-            raise _stopped(engine, source, run, error, heads) from error
-    if entries:
+            known = slice_.position or position
+            raise _stopped(engine, source, run, error, [*([known.head] if known else []), signed]) from error
+    if slice_.entries:
         with engine.begin() as connection:
+            if progress.chunk:  # the log gave all that there was time for
+                note(connection, source.name, run.run_id, chunk=0)
             runs.finish(connection, run.run_id, outcome="ok")
     return Followed(
         source=source.name,
@@ -185,59 +218,23 @@ def follow(
         run_id=run.run_id,
         position=position.frontier.size,
         tree_size=signed.tree_size,
-        entries=entries,
-        hits=hits,
-        batches=tuple(batches),
+        entries=slice_.entries,
+        hits=slice_.hits,
+        batches=tuple(slice_.batches),
     )
 
 
-def log_key(source: Source) -> bytes:
-    """The log's key, SPKI in DER. Raises ConfigError where the entry has none that can be read."""
-    try:
-        key = base64.b64decode(source.options.log_key, validate=True)
-        load_der_public_key(key)
-    except (ValueError, UnsupportedAlgorithm) as error:  # binascii.Error is a ValueError
-        raise ConfigError(
-            f"couldn't follow {source.name}: options.log_key is not a public key (DER, base64); nothing is read of it"
-        ) from error
-    return key
-
-
-def _twice(engine: Engine, run: Run, call: Callable[[], T]) -> T:
-    """A log that lies and a transfer that went wrong look alike once: what does not add up is asked for once more."""
-    try:
-        return call()
-    except VerificationError as error:
-        result = call()
-        with engine.begin() as connection:
-            runs.warn(connection, run.run_id, f"{error}; asked for once more, it added up")
-        return result
-
-
-class _Watched:
-    """The watch set, loaded again after a while: one assignment puts the new one in the place of the old."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._loaded = float("-inf")
-        self._set = WatchSet()
-
-    def now(self) -> WatchSet:
-        if time.monotonic() - self._loaded > WATCHES_SECONDS:
-            with self._engine.connect() as connection:
-                self._set = load_watch_set(connection)
-            self._loaded = time.monotonic()
-        return self._set
-
-
-def _begin(engine: Engine, source: Source, run: Run, log: Log, signed: SignedTreeHead) -> Position:
-    """Where to begin with a log that was never read; at its head, that is committed before anything is read."""
-    if source.options.follow == "start":
-        return Position(frontier=Frontier(), head=signed)
-    position = Position(frontier=_twice(engine, run, lambda: attach(log, signed)), head=signed)
-    with engine.begin() as connection:
-        runs.write_cursor(connection, f"source:{source.name}", position.cursor(), run.run_id)
-    return position
+@contextmanager
+def _asked(engine: Engine, source: Source, run: Run, progress: Progress, patience: RetryPolicy) -> Iterator[LogReader]:
+    """The log, asked at the pace of before; what it thinks of that is kept, however the block ends."""
+    with open_log(source, patience=patience, pace=progress.pace) as log:
+        try:
+            yield log
+        finally:
+            state = log.pace.state()
+            if state != progress.pace:
+                with engine.begin() as connection:
+                    note(connection, source.name, run.run_id, pace=state)
 
 
 def _stopped(

@@ -1,80 +1,144 @@
-"""Reads a log in chunks: a frontier and a signed head in, entries that the head confirms out (RFC 6962 4.3 to 4.8).
+"""Cuts what was read of a log into chunks that are committed together: a frontier and a signed head in, chunks out.
 
-Ranges are aligned, so that a log's cache can answer them, and what a log gives is taken, however short. Between two
-heads a consistency proof confirms a chunk, so that a long way to the head is judged and committed piece by piece.
+Between two heads a consistency proof confirms a chunk, so that a long way to the head is judged and committed piece by
+piece. A chunk is what the head confirms, or it is not given.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
-from typing import Final
+from datetime import datetime
+from typing import Final, cast
 
-import httpx
 import msgspec
 
-from intel.ct import (
-    LoggedEntry,
-    SignedTreeHead,
-    read_consistency,
-    read_entries,
-    read_entry_and_proof,
-    read_signed_tree_head,
-)
+from intel.ct import SignedTreeHead
+from intel.ct_answer import Answer
 from intel.errors import CollectError, LapsewatchError, ReadError, VerificationError
-from intel.merkle import Frontier
-from tasks.collect.ct import get_entries, get_entry_and_proof, get_sth, get_sth_consistency
-from tasks.collect.retry import RetryPolicy, retrying
-from tasks.normalize.ct import verify_slice
+from intel.merkle import HASH_SIZE, Frontier
+from tasks.collect.ct_log import LogReader
+from tasks.load.ct_readers import Read, Readers
+from tasks.normalize.ct import verify_leaves
 
-RANGE: Final = 256
-"""Entries that are asked for at once."""
-CHUNK: Final = 4096
-"""Entries that are committed together."""
-MAX_CHUNK_BYTES: Final = 64 << 20
-PATIENCE: Final = RetryPolicy(retries=4, base_seconds=1.0, max_backoff_seconds=20.0, max_retry_after=60.0)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Log:
-    """A log that is being asked. `key` is its SPKI in DER; `retry` says how patient we are with it."""
-
-    client: httpx.Client
-    url: str
-    key: bytes
-    retry: RetryPolicy = PATIENCE
-
-    def ask(self, call: Callable[[], bytes]) -> bytes:
-        """One answer, asked for again where that may help. Raises the collect tree's errors and ReadError."""
-        return retrying(call, policy=self.retry)
+CHUNK: Final = 16_384
+"""Entries that are committed together: a chunk ends with the first answer that reaches a multiple of it."""
+MAX_CHUNK_BYTES: Final = 32 << 20
+"""Octets of answers from which on a chunk ends early: RFC 6962's JSON takes five thousand an entry."""
 
 
 class Chunk(msgspec.Struct, frozen=True, kw_only=True):
-    """Verified entries, in order. `frontier` is behind the last, `received` counts octets of answers.
+    """Verified entries, in order, from `first` on; `frontier` is behind the last, `received` counts octets.
 
+    `watched_at` is when the oldest of the watch sets was loaded that they were matched with (recorded time).
     `cut` is what went wrong after the last one: the chunk is good as far as it goes, and nothing is behind it.
     """
 
-    entries: tuple[LoggedEntry, ...]
+    first: int
     frontier: Frontier
+    reads: tuple[Read, ...]
+    watched_at: datetime
     consistency: tuple[bytes, ...] = ()
     received: int = 0
     cut: LapsewatchError | None = None
 
+    @property
+    def entries(self) -> int:
+        """How many there are."""
+        return self.frontier.size - self.first
 
-def current_head(log: Log) -> SignedTreeHead:
-    """The head that the log shows; its signature is not checked here."""
-    return read_signed_tree_head(log.ask(lambda: get_sth(log.client, log.url)))
+
+@dataclass(kw_only=True)
+class Way:
+    """A log that is read up to a signed head. `key` is the log's SPKI in DER.
+
+    `downloaded` is behind the last entry that was received, which is not verified yet.
+    """
+
+    log: LogReader
+    readers: Readers
+    head: SignedTreeHead
+    key: bytes
+    downloaded: int = 0
+
+    def chunks(
+        self, frontier: Frontier, *, stop: int, most: int = CHUNK, until: float = float("inf")
+    ) -> Iterator[Chunk]:
+        """The entries from `frontier` to `stop`, the head's size at most, until `until` (of time.monotonic()).
+
+        The first answer is always asked for. Raises VerificationError where a chunk is not what the log signed, and
+        what the log's reader raises where nothing came at all; what came before is given.
+        """
+        answers = self._received(self.log.answers(frontier.size, stop, self.head, until=until))
+        with closing(answers):
+            for reads, cut in _cut(self.readers.read(answers), frontier.size, most):
+                chunk = self._verified(frontier, reads, cut)
+                yield chunk
+                frontier = chunk.frontier
+
+    def _received(self, answers: Iterator[Answer]) -> Generator[Answer, None, None]:
+        with closing(cast("Generator[Answer, None, None]", answers)):
+            for answer in answers:
+                self.downloaded = answer.next
+                yield answer
+
+    def _verified(self, frontier: Frontier, reads: list[Read], cut: LapsewatchError | None) -> Chunk:
+        end = reads[-1].judged.next
+        proof = self.log.consistency(end, self.head) if end < self.head.tree_size else None
+        leaves = (leaf for read in reads for leaf in _leaves(read))
+        return Chunk(
+            first=frontier.size,
+            frontier=verify_leaves(frontier, leaves, self.head, self.key, consistency=proof),
+            reads=tuple(reads),
+            watched_at=min(read.watched_at for read in reads),
+            consistency=tuple(proof or ()),
+            received=sum(len(read.answer.body) for read in reads),
+            cut=cut,
+        )
 
 
-def check_head(head: SignedTreeHead, key: bytes, before: SignedTreeHead | None) -> SignedTreeHead:
+def _cut(reads: Iterator[Read], at: int, most: int) -> Iterator[tuple[list[Read], LapsewatchError | None]]:
+    """Reads that belong together; with the last of them, the error that came behind them."""
+    held: list[Read] = []
+    octets = 0
+    edge = (at // most + 1) * most
+    while True:
+        try:
+            read = next(reads, None)
+        except (CollectError, ReadError) as error:
+            if not held:
+                raise
+            yield held, error
+            return
+        if read is None:
+            break
+        if read.judged.first != at or read.judged.next <= at:
+            raise VerificationError(f"couldn't read a log: entry {read.judged.first} came where {at} was due")
+        held.append(read)
+        octets += len(read.answer.body)
+        at = read.judged.next
+        if at >= edge or octets >= MAX_CHUNK_BYTES:
+            yield held, None
+            held, octets = [], 0
+            edge = (at // most + 1) * most
+    if held:
+        yield held, None
+
+
+def _leaves(read: Read) -> Iterator[bytes]:
+    hashes = read.judged.leaf_hashes
+    if len(hashes) != HASH_SIZE * (read.judged.next - read.judged.first):
+        raise VerificationError("couldn't read a log: not as many leaves as entries")
+    for at in range(0, len(hashes), HASH_SIZE):
+        yield hashes[at : at + HASH_SIZE]
+
+
+def check_head(head: SignedTreeHead, before: SignedTreeHead | None) -> SignedTreeHead:
     """The head to go by: `head`, or `before` where `head` is older, as a log behind several servers may show.
 
-    Raises VerificationError for a bad signature, a tree that has shrunk, and two roots of one size.
+    Its signature has been checked. Raises VerificationError for a tree that has shrunk, and two roots of one size.
     """
-    head.verify(key)
     if before is None:
         return head
     if head.tree_size == before.tree_size and head.root_hash != before.root_hash:
@@ -84,56 +148,3 @@ def check_head(head: SignedTreeHead, key: bytes, before: SignedTreeHead | None) 
             return before
         raise VerificationError(f"the log signed {head.tree_size} leaves after it had signed {before.tree_size}")
     return head
-
-
-def attach(log: Log, head: SignedTreeHead) -> Frontier:
-    """The frontier at the head of a log that is read from there on: the next entry has the index `tree_size`.
-
-    Raises VerificationError where the last entry and its proof do not lead to the signed root.
-    """
-    frontier = Frontier()
-    if head.tree_size:
-        last = head.tree_size - 1
-        body = log.ask(lambda: get_entry_and_proof(log.client, log.url, last, head.tree_size))
-        logged, path = read_entry_and_proof(body, last)
-        frontier = Frontier.from_last_leaf(logged.leaf_hash, head.tree_size, path)
-    return verify_slice(frontier, (), head, log.key).verified
-
-
-def next_chunk(
-    log: Log, frontier: Frontier, head: SignedTreeHead, *, most: int = CHUNK, until: float = float("inf")
-) -> Chunk:
-    """The entries from `frontier` on: at most to the next multiple of `most`, to the head, or to the time `until`.
-
-    `until` is of time.monotonic(). What came before an error or before the time was up is given; the first range is
-    always asked for. Raises VerificationError, and what `ask` raises where nothing came at all.
-    """
-    entries: list[LoggedEntry] = []
-    received, cut = 0, None
-    stop = min(head.tree_size, (frontier.size // most + 1) * most)
-    at = frontier.size
-    while at < stop and received < MAX_CHUNK_BYTES and (not entries or time.monotonic() < until):
-        start, end = at, min((at // RANGE + 1) * RANGE, stop) - 1
-        try:
-            body = log.ask(partial(get_entries, log.client, log.url, start, end))
-            got = read_entries(body, start)
-        except (CollectError, ReadError) as error:
-            if not entries:
-                raise
-            cut = error
-            break
-        received += len(body)
-        entries += got
-        at += len(got)
-    proof: list[bytes] | None = None
-    if at < head.tree_size:
-        body = log.ask(lambda: get_sth_consistency(log.client, log.url, at, head.tree_size))
-        proof = read_consistency(body)
-    verified = verify_slice(frontier, entries, head, log.key, consistency=proof)
-    return Chunk(
-        entries=verified.entries,
-        frontier=verified.verified,
-        consistency=tuple(proof or ()),
-        received=received,
-        cut=cut,
-    )

@@ -13,7 +13,7 @@ from typing import Final
 from intel.config.sources import Format, Source
 from intel.errors import ConfigError, ReadError
 from intel.facts import Fact, RawDocument, Reject
-from tasks.normalize import csv, ct_facts, galaxy, json, list, maltrail, misp, stix  # noqa: A004  the module of the format `list`
+from tasks.normalize import csv, ct_archived, galaxy, json, list, maltrail, misp, stix  # noqa: A004  the module of the format `list`
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ READERS: Final[Mapping[Format, Reader]] = {
     Format.STIX: stix.read,
     Format.MALTRAIL: maltrail.read,
     Format.GALAXY: galaxy.read,
-    Format.CT: ct_facts.read,
+    Format.CT: ct_archived.read,
 }
 """Of a log, the documents are what was kept of it: the entries that touched a watch."""
 

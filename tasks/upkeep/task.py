@@ -6,8 +6,11 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from db import documents, upkeep
-from db.engine import warehouse
+from db.archive_compact import Compacted
+from db.archive_retain import Retained
+from db.engine import LONG_PATIENCE, warehouse
 from intel.settings import settings
+from tasks.upkeep import archive
 
 
 @task(name="close dead runs", persist_result=False, cache_policy=NO_CACHE)
@@ -36,3 +39,17 @@ def analyze() -> None:
     """Vacuum and analyze the large tables."""
     with warehouse() as engine:
         upkeep.analyze(engine)
+
+
+@task(name="compact archive", persist_result=False, cache_policy=NO_CACHE)
+def compact_archive() -> Compacted:
+    """Merge the archive's small segments."""
+    with warehouse(patience=LONG_PATIENCE) as engine:
+        return archive.compact(engine)
+
+
+@task(name="tidy archive", persist_result=False, cache_policy=NO_CACHE)
+def tidy_archive() -> Retained:
+    """Drop what is too old or too much of the archive, and remove the files that nobody needs."""
+    with warehouse(patience=LONG_PATIENCE) as engine:
+        return archive.tidy(engine)

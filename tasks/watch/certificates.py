@@ -1,6 +1,7 @@
 """The certificates monitor: facts about certificates and keys in, findings out (see tasks/watch/monitor.py).
 
-Rules: certificate-name, reused-key, reused-certificate, mixed-certificate.
+Rules: certificate-name, wildcard-name, known-certificate, reused-key, reused-certificate, mixed-certificate,
+lookalike-name, keyword-name, certificate-pattern, unreadable-certificate.
 """
 
 from __future__ import annotations
@@ -9,19 +10,36 @@ from typing import Final
 
 from sqlalchemy import Engine
 
-from db.watching_forms import DEPTH, FORMS, JOIN_FORMS, ONE_CERTIFICATE, SAME_CERTIFICATE
+from db.watching_expected import EXPECTED, WRONG_CHAINS
+from db.watching_forms import (
+    DEPTH,
+    DROP_FORMS,
+    FORM_HITS,
+    FORMS,
+    JOIN_FORMS,
+    KNOWN_CERTIFICATES,
+    ONE_CERTIFICATE,
+    PRESENTED,
+    SAME_CERTIFICATE,
+    WITHDRAW_FORMS,
+    WITHDRAW_KNOWN_KEYS,
+    WITHDRAW_PRESENTED,
+)
 from db.watching_match import CERTIFICATE_NAMES, SAME_KEY
+from db.watching_rules import WITHDRAW_WATCHED
 from intel.facts import Predicate
 from tasks.watch.monitor import Monitor, Monitored, watch
 
 CERTIFICATES: Final = Monitor(
     name="certificates",
-    mark="certificates",
+    mark="certificates 2",
     predicates=(
         Predicate.NAMES,
         Predicate.HAS_KEY,
         Predicate.SAME_AS,
         Predicate.PRESENTS,
+        Predicate.MATCHES,
+        Predicate.LOGGED_IN,
         Predicate.ATTRIBUTED_TO,
     ),
     # The keys before the names: those of every certificate with them are needed. The other forms before both.
@@ -30,10 +48,14 @@ CERTIFICATES: Final = Monitor(
         SAME_KEY,
         *(SAME_CERTIFICATE,) * DEPTH,
         CERTIFICATE_NAMES,
+        PRESENTED,
         FORMS,
         *(JOIN_FORMS,) * DEPTH,
         ONE_CERTIFICATE,
     ),
+    known=(FORM_HITS, KNOWN_CERTIFICATES),
+    withdraw=(WITHDRAW_WATCHED, WITHDRAW_FORMS, WITHDRAW_PRESENTED, WITHDRAW_KNOWN_KEYS, DROP_FORMS),
+    notes=(EXPECTED, WRONG_CHAINS),
 )
 
 

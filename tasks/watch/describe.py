@@ -2,21 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
-from intel.entities import Entity, masked
+from intel.entities import Entity, Kind, entity, masked
+from intel.errors import ReadError
 from tasks.watch.rules import BY_NAME
 from tasks.watch.warninglists import annotate
 
+FLOOR: Final = 10
+"""What a finding is worth whose certificate is expected."""
+SHARED: Final = "shared"
+"""What an annotation is about where the parts of a finding have a hub in common."""
+
 _LONGEST: Final = 120
+_LONGEST_TITLE: Final = 600
 _MATCHES: Final = {
     "scope": "the watched domain {}",
     "subtree": "the watched name {}",
     "network": "the watched address {}",
     "entity": "the watched {}",
 }
+_ENTITIES: Final[Mapping[str, str]] = {
+    Kind.CERTIFICATE: "the watched certificate {}",
+    Kind.PUBLIC_KEY: "the watched key {}",
+}
+_PATTERNS: Final = {
+    "lookalike": "{}",
+    "keyword": "the keyword {}",
+    "issuer": "an issuer like {}",
+    "subject": "a subject like {}",
+    "serial": "the watched certificate of issuer and serial number {}",
+}
+_NOTED: Final = frozenset({"expected", "wrong-chain"})
+_EXPECTED: Final = {
+    "certificate": "expected: a certificate {}",
+    "key": "expected: a certificate with a key {}",
+    "renewal": "expected: the renewal of a certificate {}, with its key and for its domains",
+}
+_BY_WHOM: Final = {True: "of our own", False: "that the watch expects"}
+_WRONG_CHAIN: Final = "the log's chain is not this certificate's"
 
 
 class Description(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,33 +60,94 @@ class Description(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.json.encode(self.annotations).decode()
 
 
-def describe(rule: str, *, subject: Entity | None, other: Entity | None, item: tuple[str, str, str]) -> Description:
+def describe(
+    rule: str,
+    *,
+    subject: Entity | None,
+    other: Entity | None,
+    item: tuple[str, str, str],
+    name: str = "",
+    why: str = "",
+) -> Description:
     """The description of a match of `rule`; `item` is (match, kind, value) of the watched item.
 
-    What a list says of subject and other lowers the severity by the most that any of them takes away; nothing is
-    dropped for it.
+    `name` is what of the subject matched, `why` in which way. What a list says of subject, other and name lowers the
+    severity by the most that any of them takes away; nothing is dropped for it.
     """
     entry = BY_NAME[rule]
     match, kind, value = item
     said = [
         {"about": about, **msgspec.to_builtins(annotation)}
-        for about, touched in (("subject", subject), ("other", other))
+        for about, touched in (("subject", subject), ("other", other), ("name", _domain(name)))
         if touched is not None
         for annotation in annotate(touched)
     ]
     # What is watched may be what was found: it doesn't stand on itself.
     itself = subject is not None and match != "entity" and subject.value == value
-    title = (entry.title_of_itself if itself and entry.title_of_itself else entry.title).format(
-        subject=_named(subject), other=_named(other), item=_MATCHES[match].format(shown(kind, value))
+    special = entry.title_of_itself if itself else entry.title_of_key if kind == Kind.PUBLIC_KEY else ""
+    title = (special or entry.title).format(
+        subject=_named(subject),
+        other=_named(other),
+        item=item_words(match, kind, value),
+        name=shown(Kind.DOMAIN, name),
+        why=_cut(why, 2 * _LONGEST),
     )
-    taken = max((annotation["takes"] for annotation in said), default=0)
-    return Description(title=title, lapse=entry.lapse, severity=max(0, entry.severity - taken), annotations=tuple(said))
+    return Description(
+        title=_cut(title, _LONGEST_TITLE), lapse=entry.lapse, severity=_severity(rule, said), annotations=tuple(said)
+    )
+
+
+def annotated(
+    rule: str, annotations: Sequence[dict[str, Any]], notes: Sequence[Mapping[str, Any]]
+) -> tuple[list[dict[str, Any]], int]:
+    """The annotations of a finding with `notes` in the place of those noted before, and its severity with them.
+
+    A note is what `db/watching_expected.py` says of a certificate.
+    """
+    kept = [annotation for annotation in annotations if annotation.get("hub") not in _NOTED]
+    expected = [note for note in notes if note["hub"] == "expected"]
+    if expected:
+        # What is known by most, then by the plainest: one says it.
+        order = tuple(_EXPECTED)
+        first = min(expected, key=lambda note: (not note["everywhere"], order.index(note["what"]), note["list"]))
+        why = _EXPECTED[first["what"]].format(_BY_WHOM[first["everywhere"]])
+        takes = max(0, BY_NAME[rule].severity - FLOOR)
+        kept.append({"about": "subject", "list": first["list"], "hub": "expected", "takes": takes, "why": why})
+    wrong = sorted(note["list"] for note in notes if note["hub"] == "wrong-chain")
+    kept += [{"about": "subject", "list": log, "hub": "wrong-chain", "takes": 0, "why": _WRONG_CHAIN} for log in wrong]
+    return kept, _severity(rule, kept)
+
+
+def item_words(match: str, kind: str, value: str) -> str:
+    """A watched item as titles name it."""
+    if match == "entity" and kind == Kind.PATTERN:
+        by, _, rest = value.partition(":")
+        return _PATTERNS.get(by, "{}").format(shown(kind, rest))
+    words = _ENTITIES.get(kind, _MATCHES[match]) if match == "entity" else _MATCHES[match]
+    return words.format(shown(kind, value))
 
 
 def shown(kind: str, value: str, *, personal: bool = False) -> str:
     """The value as titles and explanations show it: people's data masked, at most 120 characters."""
-    said = masked(kind, value, personal=personal)
-    return said if len(said) <= _LONGEST else said[: _LONGEST - 1] + "…"
+    return _cut(masked(kind, value, personal=personal), _LONGEST)
+
+
+def _domain(name: str) -> Entity | None:
+    try:
+        return entity(Kind.DOMAIN, name.removeprefix("*.")) if name else None
+    except ReadError:  # what matched may be a distinguished name, or no name at all
+        return None
+
+
+def _severity(rule: str, annotations: Sequence[Mapping[str, Any]]) -> int:
+    """What a finding is worth once the most that a list takes is taken, and what a hub takes that ties it together."""
+    listed = max((one["takes"] for one in annotations if one["about"] != SHARED), default=0)
+    shared = sum(one["takes"] for one in annotations if one["about"] == SHARED)
+    return int(max(0, BY_NAME[rule].severity - listed - shared))
+
+
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
 def _named(item: Entity | None) -> str:

@@ -1,64 +1,104 @@
-"""What is watched: watch files and what people ask for, read into items and brought into the warehouse.
+"""What is watched: watch files, who we are and what people ask for, brought into the warehouse.
 
-Comes in: `WatchFile` records (configs/watches/) or the same items from a command or an incident. Goes out: rows,
-through db/watching.py. A domain watch on a registrable domain takes all that stands on it; on a name below one, that
-name and what is below it; on a suffix that strangers share (dynamic DNS, a public suffix), that very name alone.
+Comes in: `WatchFile` records (configs/watches/), the organisation (configs/organisation.yaml), or the same items from a
+command or an incident. Goes out: rows, through db/watching.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime
-from typing import Final
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import msgspec
 from sqlalchemy import Connection
 
 from db import watching
-from db.watching import Definition, Item, list_watches, remove_watch
-from intel.config.watches import WatchedItem, WatchFile
-from intel.entities import Entity, Kind, entity, guess
+from db.watching import EXPECTED, Definition, Item, list_watches, remove_watch
+from intel.config.organisation import Organisation, read_organisation
+from intel.config.watches import WatchedItem, WatchFile, read_watches
 from intel.errors import ConfigError, ReadError
-from intel.names import default_suffixes
+from tasks.watch.certificate_items import expected_items
+from tasks.watch.ours import RULES as OUR_RULES
+from tasks.watch.ours import WATCH as OURS
+from tasks.watch.ours import ours
+from tasks.watch.read_items import read_items
 from tasks.watch.rules import BY_NAME
 
-__all__ = ["Changed", "add_watch", "list_watches", "read_items", "remove_watch", "sync_files"]
-
-_KINDS: Final = frozenset(str(kind) for kind in Kind)
-_FIELDS: Final = ("entity", "domain", "network", "certificate", "key")
+__all__ = ["Changed", "add_watch", "list_watches", "read_items", "remove_watch", "sync", "sync_files"]
 
 
 class Changed(msgspec.Struct, frozen=True, kw_only=True):
-    """The watches that the files hold now, and those that went with their files."""
+    """The watches that the files hold now, and those that went with their files.
+
+    `left_out` says what of ourselves cannot be looked for, and why.
+    """
 
     watches: int
     removed: int
+    left_out: tuple[str, ...] = ()
 
 
-def sync_files(connection: Connection, files: Sequence[WatchFile]) -> Changed:
+def sync(connection: Connection, configs: Path) -> Changed:
+    """Bring the watches of all files of a folder `configs` to what they say. Raises ConfigError, changing nothing."""
+    # Who says nothing of himself watches nothing for himself.
+    told = (configs / "organisation.yaml").exists()
+    return sync_files(connection, read_watches(configs), read_organisation(configs) if told else Organisation())
+
+
+def sync_files(connection: Connection, files: Sequence[WatchFile], organisation: Organisation | None = None) -> Changed:
     """Bring the watches of files to what the files say; the caller's transaction holds all of it.
 
-    Raises ConfigError where an item cannot be read; nothing is changed then.
+    Without an organisation, its watch stays as it is. Raises ConfigError where an item cannot be read; nothing is
+    changed then.
     """
-    definitions = [
-        _definition(
-            name=file.name,
-            origin="file",
-            reason=file.reason,
-            actor=file.actor or "",
-            follow_actor=file.follow_actor,
-            rules=file.rules,
-            items=file.items,
-        )
-        for file in files
-    ]
+    definitions = [_of_file(file) for file in files]
+    left_out: tuple[str, ...] = ()
+    kept = {definition.name for definition in definitions}
+    if organisation is None:
+        kept.add(OURS)
+    else:
+        found = ours(organisation)
+        left_out = found.left_out
+        if found.items:
+            definitions.append(_of_ours(found.items))
+            kept.add(OURS)
     for definition in definitions:
         watching.put_watch(connection, definition)
-    kept = {definition.name for definition in definitions}
     gone = [name for name in watching.names_from_files(connection) if name not in kept]
     for name in gone:
         remove_watch(connection, name)
-    return Changed(watches=len(kept), removed=len(gone))
+    return Changed(watches=len(definitions), removed=len(gone), left_out=left_out)
+
+
+def _of_file(file: WatchFile) -> Definition:
+    if file.name == OURS:
+        raise ConfigError(
+            f"couldn't use watch {OURS}: that is what the watch of configs/organisation.yaml is called; nothing is"
+            " changed, and this one needs another name"
+        )
+    return _definition(
+        name=file.name,
+        origin="file",
+        reason=file.reason,
+        actor=file.actor or "",
+        follow_actor=file.follow_actor,
+        rules=file.rules,
+        items=file.items,
+        expected=file.expected,
+    )
+
+
+def _of_ours(items: Iterable[Item]) -> Definition:
+    found: dict[tuple[str, str, str], Item] = {}
+    for item in items:
+        _add(found, item)
+    return Definition(
+        name=OURS,
+        origin="file",
+        reason="our own names (configs/organisation.yaml)",
+        rules=OUR_RULES,
+        items=tuple(found.values()),
+    )
 
 
 def add_watch(
@@ -72,10 +112,12 @@ def add_watch(
     follow_actor: bool = False,
     incident_id: int | None = None,
     rules: Sequence[str] = ("*",),
+    expected: Iterable[str] = (),
 ) -> int:
     """Make or change a watch, and return its id. Asking for the same again changes nothing.
 
-    `actor` is an actor's id as its naming authority calls it. Raises ConfigError where an item cannot be read, a rule
+    `actor` is an actor's id as its naming authority calls it. `expected` are SHA-256 of certificates, their TBS or
+    keys, findings on which say that they are expected. Raises ConfigError where an item cannot be read, a rule
     is unknown, or a watch of that name was made elsewhere.
     """
     return watching.put_watch(
@@ -89,28 +131,19 @@ def add_watch(
             incident_id=incident_id,
             rules=tuple(rules),
             items=tuple(items),
+            expected=tuple(expected),
         ),
     )
 
 
-def read_items(wanted: WatchedItem) -> Iterator[Item]:
-    """The items that one entry stands for. Raises ReadError where it names nothing that can be watched."""
-    given = [(field, value) for field in _FIELDS if (value := getattr(wanted, field)) is not None]
-    if len(given) != 1:
-        raise ReadError(f"couldn't read an item: it needs exactly one of {', '.join(_FIELDS)}")
-    field, value = given[0]
-    since = None if wanted.since is None else _time(wanted.since)
-    if field == "domain":
-        yield from _domain(entity(Kind.DOMAIN, value), since)
-    elif field == "network":
-        found = entity(Kind.NETWORK if "/" in value else Kind.IP, value)
-        whole = found.address.removesuffix("/128" if ":" in found.address else "/32")
-        yield Item(match="network", value=whole, network=whole, since=since)
-    else:
-        yield _exact(_entity(field, value), since)
-
-
-def _definition(*, name: str, items: tuple[WatchedItem, ...], rules: tuple[str, ...], **rest: object) -> Definition:
+def _definition(
+    *,
+    name: str,
+    items: tuple[WatchedItem, ...],
+    rules: tuple[str, ...],
+    expected: tuple[str, ...] = (),
+    **rest: object,
+) -> Definition:
     unknown = sorted(set(rules) - set(BY_NAME) - {"*"})
     if unknown:
         raise ConfigError(
@@ -126,6 +159,12 @@ def _definition(*, name: str, items: tuple[WatchedItem, ...], rules: tuple[str, 
                 _add(found, item)
         except ReadError as error:
             raise ConfigError(f"couldn't use watch {name}: item {number}: {error}; nothing is changed") from error
+    for value in expected:
+        try:
+            for item in expected_items(EXPECTED, value):
+                _add(found, item)
+        except ReadError as error:
+            raise ConfigError(f"couldn't use watch {name}: expected {value}: {error}; nothing is changed") from error
     return msgspec.convert({"name": name, "rules": rules, "items": tuple(found.values()), **rest}, Definition)
 
 
@@ -135,34 +174,3 @@ def _add(found: dict[tuple[str, str, str], Item], item: Item) -> None:
     # Known longest, or without a day, looks for more.
     if other.since is not None and (item.since is None or item.since < other.since):
         found[key] = item
-
-
-def _entity(field: str, value: str) -> Entity:
-    if field in {"certificate", "key"}:
-        return entity(Kind.CERTIFICATE if field == "certificate" else Kind.PUBLIC_KEY, value)
-    kind, colon, rest = value.partition(":")
-    return entity(kind, rest) if colon and kind in _KINDS else guess(value)
-
-
-def _exact(found: Entity, since: datetime | None) -> Item:
-    # A host is a domain and a name server at once; what watches one matches both.
-    kind = str(Kind.DOMAIN) if found.kind == Kind.NAME_SERVER else str(found.kind)
-    return Item(match="entity", kind=kind, value=found.value, since=since)
-
-
-def _domain(found: Entity, since: datetime | None) -> Iterator[Item]:
-    if default_suffixes().is_suffix(found.value):
-        yield _exact(found, since)
-    elif found.scope == found.value:
-        yield Item(match="scope", value=found.value, since=since)
-    else:
-        yield _exact(found, since)
-        yield Item(match="subtree", value=found.value, since=since)
-
-
-def _time(text: str) -> datetime:
-    try:
-        parsed = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise ReadError("couldn't read the time `since`: not a date or time of ISO 8601") from error
-    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)

@@ -20,6 +20,7 @@ its end, and `lapsewatch status` shows it.
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable
 from functools import partial
@@ -30,16 +31,15 @@ import psycopg
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from db import runs, watching_match, watching_store
+from db import runs, watching_expected, watching_match, watching_store
 from db.engine import what_failed, where
 from db.rows import driver
 from db.watching import lock_items
-from db.watching_forms import WITHDRAW_FORMS
-from db.watching_rules import MENTIONS, WITHDRAW_WATCHED
+from db.watching_rules import MENTIONS
 from intel.entities import Entity
 from intel.errors import WarehouseError
 from intel.names import default_suffixes
-from tasks.watch.describe import Description, describe
+from tasks.watch.describe import SHARED, Description, annotated, describe
 from tasks.watch.rules import of_monitor
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ CHUNK: Final = 5_000
 """Items of one backward sweep's transaction."""
 
 _HUB: Final[dict[str, Any]] = {
-    "about": "shared",
+    "about": SHARED,
     "list": "",
     "hub": "shared",
     "takes": 40,
@@ -79,14 +79,19 @@ SELECT EXISTS (SELECT FROM watch_candidate c JOIN watch w ON w.actor_id = c.obje
 class Monitor(msgspec.Struct, frozen=True, kw_only=True):
     """What a monitor looks at.
 
-    `predicates` are those of the facts that its rules read; `widen` the statements that add known facts to them.
-    `mark` goes to `watch_item.swept`: it changes when the rules do, and all items are looked backwards for again.
+    `predicates` are those of the facts that its rules read; `widen` the statements that add known facts to them,
+    `known` those that say more of what is looked for, `withdraw` those that take back what no longer holds, `notes`
+    those that say more of what was found. `mark` goes to `watch_item.swept`: it changes when the rules do, and all
+    items are looked backwards for again.
     """
 
     name: str
     mark: str
     predicates: tuple[str, ...]
     widen: tuple[str, ...]
+    known: tuple[str, ...] = ()
+    withdraw: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class Monitored(msgspec.Struct, frozen=True, kw_only=True):
@@ -238,18 +243,21 @@ def _evaluate(connection: Connection, monitor: Monitor) -> int:
     if not connection.execute(text(watching_match.HITS)).rowcount:
         return 0
     connection.exec_driver_sql("ANALYZE watch_hit")
-    connection.execute(text(MENTIONS))
+    for statement in (*monitor.known, MENTIONS):
+        connection.execute(text(statement))
     connection.exec_driver_sql("ANALYZE watch_mention")
     matched = sum(connection.execute(text(rule.statement)).rowcount for rule in of_monitor(monitor.name))
-    if monitor.name == "certificates":
-        connection.execute(text(WITHDRAW_WATCHED))
-        connection.execute(text(WITHDRAW_FORMS))
+    for statement in monitor.withdraw:
+        connection.execute(text(statement))
     if not matched:
         return 0
     connection.exec_driver_sql("ANALYZE watch_match")
     connection.execute(text(watching_store.COLLAPSE))
     connection.exec_driver_sql("ANALYZE watch_found")
-    return _store(connection)
+    found = _store(connection)
+    if monitor.notes:
+        _annotate(connection, monitor)
+    return found
 
 
 def _store(connection: Connection) -> int:
@@ -258,8 +266,15 @@ def _store(connection: Connection) -> int:
     if new:
         with driver(connection).cursor().copy("COPY watch_new FROM STDIN") as copy:
             for watch_id, rule, novelty, *rest in new:
-                said = describe(rule, subject=_entity(*rest[:4]), other=_entity(*rest[4:8]), item=tuple(rest[8:11]))
-                if rest[11]:
+                said = describe(
+                    rule,
+                    subject=_entity(*rest[:4]),
+                    other=_entity(*rest[4:8]),
+                    item=tuple(rest[8:11]),
+                    name=rest[11],
+                    why=rest[12],
+                )
+                if rest[13]:
                     said = _of_hub(said)
                 copy.write_row((watch_id, rule, novelty, said.lapse, said.title, said.severity, said.annotations_json))
         connection.exec_driver_sql("ANALYZE watch_new")
@@ -268,6 +283,20 @@ def _store(connection: Connection) -> int:
     if new:
         connection.execute(text(watching_store.KNOWN_CLAIMS))
     return len(new)
+
+
+def _annotate(connection: Connection, monitor: Monitor) -> None:
+    """Let the findings that were found say what is known of their certificates now."""
+    for statement in monitor.notes:
+        connection.execute(text(statement))
+    connection.exec_driver_sql("ANALYZE watch_note")
+    changed = []
+    for finding_id, rule, before, notes in connection.execute(text(watching_expected.NOTED)).all():
+        told, severity = annotated(rule, before, notes)
+        if told != before:
+            changed.append({"id": finding_id, "annotations": json.dumps(told), "severity": severity})
+    if changed:
+        connection.execute(text(watching_expected.ANNOTATE), changed)
 
 
 def _of_hub(said: Description) -> Description:

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, func, select, text, update
 from sqlalchemy.orm import aliased
 
 from db.models import Entity, Finding, Incident, Watch, WatchItem
+from intel.entities import Kind
 from intel.errors import WarehouseError
 from intel.facts import TLP
 from tasks.watch.describe import shown
@@ -25,7 +26,9 @@ Status = Literal["open", "acknowledged", "confirmed", "dismissed"]
 _EVIDENCE: Final = """
 SELECT ff.role, f.id AS fact_id, f.subject_id, f.object_id, s.kind AS subject_kind, s.value AS subject, f.predicate,
     o.kind AS object_kind, o.value AS object, src.name AS source, src.reliability, f.reference, f.tlp, f.confidence,
-    d.location, f.locator, f.personal, h.first_seen, h.last_seen, h.recorded_at
+    d.location, f.locator, f.personal, h.first_seen, h.last_seen, h.recorded_at,
+    CASE WHEN f.predicate = 'matches' THEN concat_ws(', ', nullif(f.qualifiers->>'name', ''),
+        nullif(f.qualifiers->>'why', '')) ELSE '' END AS detail
 FROM finding_fact ff
 JOIN fact f ON f.id = ff.fact_id
 JOIN entity s ON s.id = f.subject_id
@@ -56,7 +59,10 @@ RETURNING n.id
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
-    """A fact that a finding rests on. `first_seen` and `last_seen` are event times, `recorded_at` recorded time."""
+    """A fact that a finding rests on. `first_seen` and `last_seen` are event times, `recorded_at` recorded time.
+
+    `detail` says what of the subject matched, and in which way, where the fact is a match.
+    """
 
     role: str
     fact_id: int
@@ -75,6 +81,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     recorded_at: datetime | None
     subject_id: int = 0
     object_id: int | None = None
+    detail: str = ""
 
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,7 +120,7 @@ def merged(facts: Iterable[Evidence]) -> list[Evidence]:
     alike: dict[tuple[object, ...], list[Evidence]] = {}
     for fact in facts:
         # Two people's names may be masked to the same.
-        what = (fact.role, fact.subject_id, fact.subject, fact.predicate, fact.object_id, fact.object)
+        what = (fact.role, fact.subject_id, fact.subject, fact.predicate, fact.object_id, fact.object, fact.detail)
         who = (fact.source, fact.reliability, fact.reference, fact.tlp, fact.confidence)
         alike.setdefault((*what, *who), []).append(fact)
     return [same[0] if len(same) == 1 else _merge(same) for same in alike.values()]
@@ -199,7 +206,7 @@ def explain(connection: Connection, finding_id: int) -> Explanation:
         watch=row.watch,
         actor=row.actor or "",
         rule=row.rule,
-        item="" if row.item_match is None else f"{row.item_match} {shown(row.item_kind, row.item_value)}",
+        item="" if row.item_match is None else _item(row.item_match, row.item_kind, row.item_value),
         since=row.since,
         subject=shown(row.subject_kind, row.subject),
         lapse=row.lapse,
@@ -213,6 +220,12 @@ def explain(connection: Connection, finding_id: int) -> Explanation:
         new=tuple(one for one in said if one.role == "new"),
         known=tuple(one for one in said if one.role == "known"),
     )
+
+
+def _item(match: str, kind: str, value: str) -> str:
+    by, _, rest = value.partition(":")
+    # A pattern says by itself how it matches.
+    return f"{by} {shown(kind, rest)}" if kind == Kind.PATTERN else f"{match} {shown(kind, value)}"
 
 
 def _evidence(fact: Any) -> Evidence:
@@ -235,4 +248,5 @@ def _evidence(fact: Any) -> Evidence:
         recorded_at=fact.recorded_at,
         subject_id=fact.subject_id,
         object_id=fact.object_id,
+        detail=fact.detail,
     )

@@ -1,8 +1,8 @@
 """The rules: what each looks for, what it is worth and how a finding of it reads.
 
 A rule is one entry here and one statement of the same name in `db/watching_rules.py`. Severity is 0 to 100, before
-known-good lists and hubs take their part. Titles take `subject` (what was found), `item` (what is watched) and `other`
-(what else the statement names); people's data in them is masked.
+known-good lists and hubs take their part. Titles take `subject` (what was found), `item` (what is watched), `other`
+(what else the statement names), `name` and `why` (what matched, and in which way); people's data in them is masked.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from db.watching_rules import STATEMENTS
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
     """One rule. `lapse`: what it finds is a mistake of the actor's.
 
-    `title_of_itself` is for a subject that is the very thing watched, where that reads differently.
+    Where they read differently, `title_of_itself` is for a subject that is the very thing watched, and `title_of_key`
+    for a watched key.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     severity: int
     title: str
     title_of_itself: str = ""
+    title_of_key: str = ""
     lapse: bool = False
 
     @property
@@ -60,10 +62,42 @@ RULES: Final = (
     ),
     Rule(name="certificate-name", monitor="certificates", severity=60, title="certificate {subject} names {other}"),
     Rule(
+        name="wildcard-name",
+        monitor="certificates",
+        severity=40,
+        title="certificate {subject} names {name}, which covers {item}",
+    ),
+    Rule(
+        name="known-certificate",
+        monitor="certificates",
+        severity=55,
+        title="a log holds {item}",
+    ),
+    Rule(
+        name="lookalike-name",
+        monitor="certificates",
+        severity=55,
+        title="certificate {subject} names {name}, which looks like {item}: {why}",
+    ),
+    Rule(
+        name="keyword-name",
+        monitor="certificates",
+        severity=40,
+        title="certificate {subject} names {name}, in which {item} stands",
+    ),
+    Rule(name="certificate-pattern", monitor="certificates", severity=40, title="certificate {subject} has {item}"),
+    Rule(
+        name="unreadable-certificate",
+        monitor="certificates",
+        severity=50,
+        title="certificate {subject} cannot be read, and has {name} among its octets, which touches {item}",
+    ),
+    Rule(
         name="reused-key",
         monitor="certificates",
         severity=80,
         title="certificate {subject} has a key that {item} was known to have",
+        title_of_key="certificate {subject} has {item}",
         lapse=True,
     ),
     Rule(

@@ -1,4 +1,4 @@
-"""Prefect's view of watching: one task for each monitor, which reads configs/watches/ first."""
+"""Prefect's view of watching: one task for each monitor, which reads the files of watches first."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from prefect.cache_policies import NO_CACHE
 from sqlalchemy import Engine
 
 from db.engine import LONG_PATIENCE, warehouse
-from intel.config.watches import read_watches
 from intel.errors import ConfigError
 from intel.settings import settings
 from tasks.watch import certificates, items, registrations
@@ -36,9 +35,8 @@ def _judge(monitor: Callable[[Engine], Monitored]) -> Monitored:
     wrong: ConfigError | None = None
     with warehouse(patience=LONG_PATIENCE) as engine:
         try:
-            files = read_watches(settings().configs)
             with engine.begin() as connection:
-                items.sync_files(connection, files)
+                items.sync(connection, settings().configs)
         except ConfigError as error:
             wrong = error
         monitored = monitor(engine)

@@ -11,10 +11,12 @@ from sqlalchemy import Engine, text
 from db import load, runs, staging, watched
 from db.engine import open_engine
 from db.rows import driver
-from db.watched import load_watch_set
+from db.watched import load_watch_set, watch_version
+from db.watching import Definition, Item, put_watch, remove_watch
 from intel.entities import entity
 from intel.facts import Fact, RawDocument
 from intel.match.certificates import WatchSet
+from tasks.watch import certificates
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -98,6 +100,14 @@ def test_each_item_stands_where_it_belongs(engine: Engine) -> None:
         ("entity", "public-key", certificate(2)),
         ("entity", "certificate", "sha1:" + "a" * 40),
         ("entity", "registrant", "somebody"),
+        ("entity", "pattern", "lookalike:example.com"),
+        ("entity", "pattern", "keyword:acme"),
+        ("entity", "pattern", "issuer:*o=acme*"),
+        ("entity", "pattern", "subject:cn=acme*"),
+        ("entity", "pattern", f"serial:{'ab' * 32}/0a"),
+        ("entity", "pattern", "telepathy:acme"),
+        ("expected", "", certificate(7)),
+        ("ours", "", certificate(8)),
     )
     assert found == WatchSet(
         scopes=frozenset({"evil.example"}),
@@ -107,6 +117,11 @@ def test_each_item_stands_where_it_belongs(engine: Engine) -> None:
         addresses=frozenset({"192.0.2.0/24", "198.51.100.7"}),
         certificates=frozenset({digest(1)}),
         keys=frozenset({digest(2)}),
+        lookalikes=frozenset({"example.com"}),
+        keywords=frozenset({"acme"}),
+        issuers=frozenset({"*o=acme*"}),
+        subjects=frozenset({"cn=acme*"}),
+        serials=frozenset({f"{'ab' * 32}/0a"}),
     )
 
 
@@ -137,6 +152,56 @@ def test_a_precertificate_s_final_certificate_and_key_are_watched_with_it(engine
     found = watch(engine, ("entity", "certificate", certificate(1)))
     assert found.certificates == {digest(1), digest(2), digest(3)}
     assert found.keys == {digest(9)}
+
+
+def test_a_certificate_that_is_watched_by_sha1_is_met_by_its_other_forms(engine: Engine) -> None:
+    by_sha1 = entity("certificate", "ab" * 20)
+    final = entity("certificate", certificate(2))
+    ingest(
+        engine,
+        Fact(subject=final, predicate="same-as", object=by_sha1),
+        same(2, 3),
+        same(4, 3),
+        has_key(3, 9),
+        same(6, 5),
+    )
+    found = watch(engine, ("entity", "certificate", by_sha1.value))
+    assert found.certificates == {digest(2), digest(3), digest(4)}
+    assert found.keys == {digest(9)}
+
+
+def test_the_version_changes_with_the_watches_and_with_nothing_else(engine: Engine) -> None:
+    def version() -> str:
+        with engine.connect() as connection:
+            return watch_version(connection)
+
+    def put(*items: Item, name: str = "one", **more: Any) -> None:
+        with engine.begin() as connection:
+            put_watch(connection, Definition(name=name, origin="command", items=items, **more))
+
+    def scope(name: str) -> Item:
+        return Item(match="scope", value=name)
+
+    seen = [version()]
+    put(scope("a.example"))
+    seen.append(version())
+    put(scope("a.example"), scope("b.example"))
+    seen.append(version())
+    put(scope("b.example"))
+    seen.append(version())
+    put(scope("c.example"), name="two", actor="lab:one", follow_actor=True)
+    seen.append(version())
+    with engine.begin() as connection:
+        remove_watch(connection, "one")
+    seen.append(version())
+    assert len(set(seen)) == len(seen)
+    put(scope("c.example"), name="two", actor="lab:one", follow_actor=True)
+    ingest(engine, names(1, "domain", "evil.example"))
+    assert version() == seen[-1]
+    claim = Fact(subject=entity("domain", "evil.example"), predicate="attributed-to", object=entity("actor", "lab:one"))
+    ingest(engine, claim)
+    certificates.monitor(engine)
+    assert version() != seen[-1]
 
 
 def test_what_followed_actors_are_said_to_have(engine: Engine) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Connection, Engine, text
 
-from db import watching_forms, watching_match, watching_store
+from db import watching_expected, watching_forms, watching_match, watching_places, watching_store
 from db.engine import open_engine
 from db.watching import Definition, Item, list_watches, put_watch, remove_watch
 from tasks.watch.monitor import prepare
@@ -104,6 +104,8 @@ def _plan(connection: Connection, statement: str) -> str:
         ("SAME_KEY", {"ix_fact_object_id", "ix_fact_subject_id_predicate_object_id"}),
         ("CERTIFICATE_NAMES", {"ix_fact_subject_id_predicate_object_id"}),
         ("SAME_CERTIFICATE", {"ix_fact_object_id", "ix_fact_subject_id_predicate_object_id"}),
+        ("PRESENTED", {"ix_fact_object_id"}),
+        ("WRONG_CHAINS", {"pk_fact"}),
         ("ENTITIES", {"pk_entity"}),
         ("HITS", {"ix_watch_item_match_digest", "ix_watch_item_network"}),
         ("SWEEP_ENTITY", {"uq_entity_digest"}),
@@ -113,9 +115,21 @@ def _plan(connection: Connection, statement: str) -> str:
     ],
 )
 def test_a_statement_of_the_monitors_finds_by_index(filled: Connection, statement: str, indexes: set[str]) -> None:
-    module = watching_match if hasattr(watching_match, statement) else watching_forms
+    modules = (watching_match, watching_forms, watching_expected)
+    module = next(module for module in modules if hasattr(module, statement))
     plan = _plan(filled, getattr(module, statement))
     assert {index for index in indexes if index not in plan} == set(), plan
+    assert not re.search(r"Seq Scan on (fact|entity|fact_history)\b", plan), plan
+
+
+def test_what_is_expected_is_found_without_reading_all_items(filled: Connection) -> None:
+    plan = _plan(filled, watching_expected.EXPECTED)
+    assert not re.search(r"Seq Scan on (watch_item|fact|entity)\b", plan), plan
+
+
+def test_the_places_of_a_finding_are_found_by_index(filled: Connection) -> None:
+    plan = "\n".join(filled.execute(text(f"EXPLAIN {watching_places.PLACES}"), {"finding_id": 1, "limit": 9}).scalars())
+    assert {name for name in ("pk_link", "ix_link_object_id") if name not in plan} == set(), plan
     assert not re.search(r"Seq Scan on (fact|entity|fact_history)\b", plan), plan
 
 

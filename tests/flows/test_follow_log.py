@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -93,6 +94,75 @@ def test_a_log_is_followed_while_another_process_judges(
     engine = open_engine(database_url)
     with runs.exclusive(engine, "monitor:certificates"):
         assert follow_log("lab-log") == lab_log.size
+    engine.dispose()
+
+
+def test_logs_are_followed_side_by_side_and_one_that_fails_spares_the_other(
+    prefect_server: object, lab_log: CtLog, database_url: str, tmp_path: Path
+) -> None:
+    from flows.follow_log import follow_logs
+
+    path = tmp_path / "configs" / "sources" / "ct.yaml"
+    (entry,) = yaml.safe_load(path.read_text())["sources"]
+    gone = {**entry, "name": "gone-log", "location": "http://127.0.0.1:9/"}
+    path.write_text(yaml.safe_dump({"sources": [gone, entry]}))
+    assert follow_logs() == lab_log.size
+    labels = sorted((re.sub(r"-[0-9a-f]{3}$", "", label), parents) for label, parents in edges())
+    # What follows a head that failed is never begun, and has no name of its own.
+    assert labels == [
+        ("follow", 1), ("follow lab-log", 1), ("head gone-log", 1), ("head lab-log", 1), ("logs", 0),
+        ("monitor certificates", 1),
+    ]  # fmt: skip
+    engine = open_engine(database_url)
+    with engine.connect() as connection:
+        found = connection.execute(
+            text("SELECT s.name, r.outcome FROM run r JOIN source s ON s.id = r.source_id ORDER BY s.name")
+        ).all()
+    assert [tuple(row) for row in found] == [("gone-log", "failed"), ("lab-log", "ok")]
+    assert follow_logs(only=["lab-*"]) == 0
+    engine.dispose()
+
+
+def test_what_was_committed_before_a_log_failed_is_judged(
+    prefect_server: object, lab_log: CtLog, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows.follow_log import follow_log
+
+    lab_log.maximum = 4
+    engine = open_engine(database_url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO watch (name, origin, rules) VALUES ('heron', 'command', '{*}');"
+            f"INSERT INTO watch_item (watch_id, match, value) SELECT id, 'scope', '{world.KNOWN_DOMAIN}' FROM watch"
+        )
+
+    class Breaks(list[str]):
+        def append(self, item: str) -> None:
+            lab_log.faults.no_entries = f"end={lab_log.size - 1}" in item and "start=0" not in item
+            super().append(item)
+
+    lab_log.requests = Breaks()
+    with pytest.raises(CollectError):
+        follow_log("lab-log")
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT count(*) FROM finding")).scalar_one() > 0
+    engine.dispose()
+
+
+def test_a_log_that_cannot_be_begun_spares_the_others(
+    prefect_server: object, lab_log: CtLog, database_url: str, tmp_path: Path
+) -> None:
+    from flows.follow_log import follow_logs
+
+    path = tmp_path / "configs" / "sources" / "ct.yaml"
+    (entry,) = yaml.safe_load(path.read_text())["sources"]
+    path.write_text(yaml.safe_dump({"sources": [entry, {**entry, "name": "no-log"}]}))
+    engine = open_engine(database_url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE source ADD CONSTRAINT no_such CHECK (name <> 'no-log')")
+    assert follow_logs() == lab_log.size
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT outcome FROM run")).scalars().all() == ["ok"]
     engine.dispose()
 
 

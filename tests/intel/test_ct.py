@@ -201,7 +201,7 @@ def test_an_unreadable_leaf_costs_only_itself() -> None:
 def logged_precertificate(extra_data: bytes) -> LoggedEntry:
     log = CtLog()
     log.append(PRECERTIFICATE, issuer_key_hash=AUTHORITY.key_hash)
-    return logged_entry(0, log._entries[0][0], extra_data)
+    return logged_entry(0, log._entries[0].leaf_input, extra_data)
 
 
 def test_a_precertificate_is_checked_against_its_leaf() -> None:
@@ -234,7 +234,7 @@ def test_a_chain_without_end_is_refused() -> None:
 def test_the_signed_certificate_timestamp_of_the_lab_log_verifies() -> None:
     log = CtLog()
     sct = log.append(PRECERTIFICATE, issuer_key_hash=AUTHORITY.key_hash)
-    entry = read_leaf(log._entries[0][0])
+    entry = read_leaf(log._entries[0].leaf_input)
     assert sct[:33] == b"\0" + log_id(log.key_der)
     signed = read_digitally_signed(sct[43:])
     signed.verify(b"\0\0" + entry.to_bytes(), log.key_der, "an SCT")

@@ -30,55 +30,12 @@ from intel.x509 import (
     tbs_without_scts_sha256,
 )
 from lab.certificates import Authority, Order, key_from_seed, self_signed
+from tests.handmade import GOOD_NAME, MALFORMED, certificate, dns, extension, name, oid, san
 
 AUTHORITY = Authority()
 NAMES = ("www.example.com", "*.example.com", "xn--bcher-kva.example", "192.0.2.7", "2001:db8::7")
 ORDER = Order(names=NAMES, key=key_from_seed("server"))
 CERTIFICATE = AUTHORITY.issue(ORDER)
-
-SAN = bytes.fromhex("0603551d11")
-
-
-def oid(text: str) -> bytes:
-    return wrap(0x06, bytes.fromhex(text))
-
-
-def name(common_name: bytes, tag: int = 0x0C) -> bytes:
-    return wrap(0x30, wrap(0x31, wrap(0x30, oid("550403") + wrap(tag, common_name))))
-
-
-def extension(identifier: bytes, value: bytes, critical: bytes = b"") -> bytes:
-    return wrap(0x30, identifier + critical + wrap(0x04, value))
-
-
-def san(*general: bytes) -> bytes:
-    return extension(SAN, wrap(0x30, b"".join(general)))
-
-
-def dns(content: bytes) -> bytes:
-    return wrap(0x82, content)
-
-
-ALGORITHM = wrap(0x30, oid("2a8648ce3d040302"))
-KEY = wrap(0x30, wrap(0x30, oid("2a8648ce3d0201") + oid("2a8648ce3d030107")) + wrap(0x03, b"\x00\x04" + bytes(64)))
-GOOD_NAME = dns(b"www.example.com")
-
-
-def certificate(
-    *,
-    version: bytes = b"\xa0\x03\x02\x01\x02",
-    serial: bytes = b"\x02\x01\x05",
-    issuer: bytes = name(b"Lab"),
-    validity: bytes = wrap(0x30, wrap(0x17, b"260101000000Z") + wrap(0x17, b"260401000000Z")),
-    subject: bytes = name(b"www.example.com"),
-    key: bytes = KEY,
-    extensions: bytes = san(GOOD_NAME),
-    tail: bytes = ALGORITHM + wrap(0x03, b"\x00" + bytes(8)),
-    after: bytes = b"",
-) -> bytes:
-    listed = wrap(0xA3, wrap(0x30, extensions)) if extensions else b""
-    tbs = wrap(0x30, version + serial + ALGORITHM + issuer + validity + subject + key + listed)
-    return wrap(0x30, tbs + tail) + after
 
 
 def test_reads_what_cryptography_reads() -> None:
@@ -114,28 +71,6 @@ def test_the_hand_made_certificate_is_well_formed() -> None:
     assert view.names == ("www.example.com",)
     assert view.faults == ()
     assert x509.load_der_x509_certificate(der).serial_number == view.serial == 5
-
-
-TWO_NAMES = san(GOOD_NAME)
-MALFORMED = {
-    "non-ascii name": certificate(extensions=san(dns(b"b\xfccher.example"), GOOD_NAME)),
-    "key usage padding": certificate(extensions=extension(oid("551d0f"), b"\x03\x02\x00\xa1") + TWO_NAMES),
-    "duplicate extension": certificate(extensions=san(dns(b"first.example")) + TWO_NAMES),
-    "boolean of 0x01": certificate(extensions=extension(SAN, wrap(0x30, GOOD_NAME), b"\x01\x01\x01")),
-    "bad time": certificate(validity=wrap(0x30, wrap(0x17, b"26010100000") + wrap(0x17, b"260401000000Z"))),
-    "version 5": certificate(version=b"\xa0\x03\x02\x01\x05"),
-    "octets after": certificate(after=b"\x00"),
-    "unknown curve": certificate(key=wrap(0x30, wrap(0x30, oid("2a8648ce3d0201") + oid("2b060104")) + b"\x03\x01\x00")),
-    "negative serial": certificate(serial=b"\x02\x01\xff"),
-    "no signature": certificate(tail=b""),
-    "cut short": certificate()[:-20],
-    "no serial": certificate(serial=b""),
-    "serial of 300 octets": certificate(serial=wrap(0x02, b"\x01" * 300)),
-    "empty validity": certificate(validity=b"\x30\x00"),
-    "length in four octets": certificate(extensions=extension(SAN, b"\x30\x84\x00\x00\x00\x11" + GOOD_NAME)),
-    "length past the end": certificate(extensions=extension(SAN, b"\x30\x7f" + GOOD_NAME)),
-    "indefinite length": certificate(extensions=extension(SAN, b"\x30\x80" + GOOD_NAME)),
-}
 
 
 @pytest.mark.parametrize("case", MALFORMED)
@@ -451,3 +386,11 @@ def test_names_of_real_leaves_are_those_that_the_log_lists(data_dir: Path, tile:
         view = read_tbs(entry.signed) if entry.entry_type is EntryType.PRECERT else read_certificate(entry.signed)
         assert view.faults == ()
         assert {comparable(host) for host in json.loads(line).get("DNS", [])} <= set(view.names)
+
+
+@pytest.mark.parametrize("named", [b"evil.example:8443", b"https://evil.example:8443/x"])
+def test_a_port_is_no_part_of_a_name(named: bytes) -> None:
+    der = certificate(extensions=san(dns(named)), subject=name(b"192.0.2.7:8443"))
+    view = read_certificate(der)
+    assert (view.names, view.ip_addresses) == (("evil.example",), ("192.0.2.7",))
+    assert read_certificate(certificate(subject=name(b"2001:db8::7"))).ip_addresses == ("2001:db8::7",)

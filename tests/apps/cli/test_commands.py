@@ -255,7 +255,7 @@ def test_watches(lapsewatch: Lapsewatch) -> None:
     assert "0 findings" in lapsewatch("watch", "add", "quay", "quay.example", "203.0.113.7", "--reason", "r").stdout
     lapsewatch("watch", "add", "net", "--network", "203.0.113.0/24", "--key", "11" * 32, "--certificate", "22" * 32)
     listed = {row["watch"]: row for row in lapsewatch("watch", "list", "--json").json}
-    assert set(listed) == {"grey-heron", "net", "quay"}
+    assert set(listed) == {"grey-heron", "net", "organisation", "quay"}
     assert (listed["quay"]["items"], listed["net"]["items"]) == (2, 3)
     lapsewatch("watch", "remove", "quay")
     assert "quay" not in {row["watch"] for row in lapsewatch("watch", "list", "--json").json if row["active"]}

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import hashlib
 import ipaddress
+import pickle
+import subprocess
+import sys
 import time
 from collections.abc import Iterable
 
@@ -8,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from intel.match.certificates import MAX_COVERED, By, WatchSet
+from intel.match.certificates import MAX_COVERED, By, Hit, WatchSet
 from intel.names import default_suffixes
 from intel.x509 import CertificateView
 
@@ -161,3 +165,147 @@ def test_a_hundred_thousand_items_cost_what_ten_do() -> None:
     started = time.monotonic()
     assert not any(large.match(view) for view in views)
     assert time.monotonic() - started < 1
+
+
+PATTERNED = WatchSet(
+    lookalikes=frozenset({"sampleco.example"}),
+    keywords=frozenset({"acmepay"}),
+    issuers=frozenset({"*o=sample trust*"}),
+    subjects=frozenset({"cn=*.host.example*"}),
+    serials=frozenset({f"{hashlib.sha256(b'issuer').hexdigest()}/0abc"}),
+)
+VIEW = CertificateView(
+    names=("www.sanpleco.test", "sanpleco.test", "*.acmepay.test"),
+    issuer="CN=R1,O=Sample Trust,C=US",
+    subject="CN=www.host.example",
+    issuer_der=b"issuer",
+    serial_hex="0abc",
+)
+
+
+def test_each_pattern_is_met_and_explained() -> None:
+    assert PATTERNED.match(VIEW) == (
+        Hit(
+            by=By.LOOKALIKE,
+            watched="sampleco.example",
+            named="www.sanpleco.test",
+            why="one letter replaced: m by n, at the 3rd place",
+        ),
+        Hit(
+            by=By.KEYWORD,
+            watched="acmepay",
+            named="*.acmepay.test",
+            why="the keyword stands at the 3rd character",
+        ),
+        Hit(by=By.ISSUER, watched="*o=sample trust*", named="CN=R1,O=Sample Trust,C=US"),
+        Hit(by=By.SUBJECT, watched="cn=*.host.example*", named="CN=www.host.example"),
+        Hit(by=By.SERIAL, watched=f"{hashlib.sha256(b'issuer').hexdigest()}/0abc", named="0abc"),
+    )
+    assert PATTERNED.match(CertificateView(names=("harmless.test",), issuer="CN=R1", serial_hex="0abc")) == ()
+
+
+def test_a_patterns_hit_has_the_patterns_value_and_teaches_nothing() -> None:
+    hits = PATTERNED.match(VIEW)
+    assert [hit.pattern for hit in hits[:4]] == [
+        *("lookalike:sampleco.example", "keyword:acmepay", "issuer:*o=sample trust*", "subject:cn=*.host.example*")
+    ]
+    assert hits[4].pattern == f"serial:{hits[4].watched}"
+    assert not any(hit.teaches for hit in hits)
+    assert Hit(by=By.SCOPE, watched="evil.example", named="evil.example").pattern == ""
+
+
+def test_a_wildcard_name_imitates_by_what_it_covers() -> None:
+    assert met(PATTERNED, "*.sanpleco.test") == {("lookalike", "sampleco.example")}
+    assert met(PATTERNED, "*.sampleco.example", "*.test", "sampleco.example", "*") == set()
+
+
+def test_a_certificate_imitates_once_in_each_way() -> None:
+    names = tuple(f"n{number}.sanpleco.test" for number in range(100))
+    below = tuple(f"sampleco.example.n{number}.evil.test" for number in range(100))
+    assert [hit.named for hit in PATTERNED.match(CertificateView(names=names + below))] == [names[0], below[0]]
+
+
+def test_a_watch_set_travels_as_its_lists() -> None:
+    before = pickle.dumps(PATTERNED)
+    PATTERNED.prepare()
+    assert PATTERNED.match(VIEW)
+    after = pickle.dumps(PATTERNED)
+    assert len(after) == len(before) < 2_000
+    again = pickle.loads(after)
+    assert again == PATTERNED
+    assert hash(again) == hash(PATTERNED)
+    assert again.match(VIEW) == PATTERNED.match(VIEW)
+    assert again != WatchSet()
+
+
+def test_a_set_that_takes_the_place_of_another_forgets_nothing_of_it() -> None:
+    current = PATTERNED
+    first = current.match(VIEW)
+    current = WatchSet(lookalikes=frozenset({"harmless.example"}))
+    assert current.match(VIEW) == ()
+    assert PATTERNED.match(VIEW) == first
+
+
+def test_a_certificate_of_thousands_of_names_is_quick() -> None:
+    names = tuple(f"{'a.' * 60}sampleco-n{number}.test" for number in range(20_000))
+    started = time.process_time()
+    assert len(PATTERNED.match(CertificateView(names=names))) > 10_000
+    assert time.process_time() - started < 5
+
+
+_MEASURE = """
+import random, resource, time
+from intel.match.certificates import WatchSet
+from intel.names import default_suffixes
+from intel.x509 import CertificateView
+
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * resource.getpagesize() // 1_000_000
+
+default_suffixes()
+count = 100_000
+draw = random.Random(1)
+def word(size): return "".join(draw.choices("abcdefghijklmnopqrstuvwxyz", k=size))
+def many(make):
+    found = set()
+    while len(found) < count:
+        found.add(make())
+    return frozenset(found)
+watch = WatchSet(
+    scopes=many(lambda: word(10) + ".example"),
+    subtrees=many(lambda: "www." + word(10) + ".example"),
+    names=many(lambda: "a." + word(10) + ".test"),
+    addresses=many(lambda: f"2001:db8::{draw.randrange(1 << 16):x}:{draw.randrange(1 << 16):x}"),
+    certificates=many(lambda: draw.randbytes(32)),
+    keys=many(lambda: draw.randbytes(32)),
+    lookalikes=many(lambda: word(9) + ".example"),
+    keywords=many(lambda: word(9)),
+    issuers=many(lambda: f"*o={word(9)} trust*"),
+    subjects=many(lambda: f"cn=*.{word(9)}.example*"),
+    serials=many(lambda: f"{draw.randbytes(32).hex()}/{draw.randbytes(8).hex()}"),
+)
+before = resident()
+started = time.process_time()
+watch.prepare()
+built = time.process_time() - started
+grown = resident() - before
+views = [
+    CertificateView(names=(f"www.fine{number}.test", f"fine{number}.test"), issuer="CN=R1,O=Sample Trust",
+                    subject="CN=x", issuer_der=b"issuer", serial_hex="01", spki_sha256=draw.randbytes(32),
+                    ip_addresses=("192.0.2.1",))
+    for number in range(10_000)
+]
+started = time.process_time()
+assert not any(watch.match(view, (b"x" * 32,)) for view in views)
+print(built, grown, len(views) / (time.process_time() - started))
+"""
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_in_each_list_are_small_and_quick() -> None:
+    run = subprocess.run([sys.executable, "-c", _MEASURE], check=True, capture_output=True, text=True)
+    built, grown, rate = map(float, run.stdout.split())
+    assert built < 15
+    assert grown < 120  # MB
+    assert rate > 10_000

@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from intel.ct import read_consistency, read_entries, read_entry_and_proof, read_signed_tree_head
+from intel.ct_proof import read_inclusion_proof
 from intel.errors import (
     OversizedError,
     PagingError,
@@ -20,7 +21,14 @@ from intel.merkle import Frontier, verify_consistency, verify_inclusion
 from lab.certificates import Authority, Order, key_from_seed
 from lab.ct import CtLog
 from lab.server import Served, serve
-from tasks.collect.ct import get_entries, get_entry_and_proof, get_sth, get_sth_consistency
+from tasks.collect.ct import (
+    get_entries,
+    get_entries_counted,
+    get_entry_and_proof,
+    get_proof_by_hash,
+    get_sth,
+    get_sth_consistency,
+)
 from tasks.collect.http import HttpLimits, NetworkPolicy, open_client
 
 AUTHORITY = Authority()
@@ -61,6 +69,11 @@ def test_short_answers_are_normal(client: httpx.Client, served: Served, log: CtL
     assert Frontier().extend(entry.leaf_hash for entry in (*first, *rest)).root() == log.tree_head().root_hash
 
 
+def test_answers_are_counted(client: httpx.Client, served: Served) -> None:
+    body, count = get_entries_counted(client, served.url, 1, 6)
+    assert count == len(read_entries(body, 1)) == 4
+
+
 def test_no_entries_at_all_is_an_error(client: httpx.Client, served: Served, log: CtLog) -> None:
     log.faults.no_entries = True
     with pytest.raises(PagingError):
@@ -78,6 +91,8 @@ def test_proofs(client: httpx.Client, served: Served, log: CtLog) -> None:
     entry, path = read_entry_and_proof(get_entry_and_proof(client, served.url, 6, 7), 6)
     verify_inclusion(entry.leaf_hash, 6, 7, path, root)
     assert Frontier.from_last_leaf(entry.leaf_hash, 7, path).root() == root
+    index, path = read_inclusion_proof(get_proof_by_hash(client, served.url, entry.leaf_hash, 7))
+    verify_inclusion(entry.leaf_hash, index, 7, path, root)
     proof = read_consistency(get_sth_consistency(client, served.url, 3, 7))
     verify_consistency(3, 7, log.tree_head(3).root_hash, root, proof)
 

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, text
 from db.engine import open_engine
 from intel.config.sources import Source
 from intel.settings import settings
-from lab.ct import CtLog
+from lab.ct import CtLog, Protocol
 from lab.server import Served, serve
 from tasks.collect.retry import RetryPolicy
 from tasks.collect.session import open_run
@@ -41,11 +41,12 @@ class Following:
     engine: Engine
     log: CtLog
     served: Served
+    name: str = "lab-log"
 
     def source(self, **options: Any) -> Source:
         return Source.model_validate(
             {
-                "name": "lab-log",
+                "name": self.name,
                 "title": "Lab log",
                 "transport": "ct",
                 "format": "ct",
@@ -56,22 +57,27 @@ class Following:
                 "tlp": "TLP:CLEAR",
                 "licence": {"name": "public", "commercial_use": True, "redistribution": True},
                 "enabled": True,
-                "options": {"follow": "start", "log_key": base64.b64encode(self.log.key_der).decode(), **options},
+                "options": {
+                    "protocol": self.log.protocol,
+                    "follow": "start",
+                    "log_key": base64.b64encode(self.log.key_der).decode(),
+                    **options,
+                },
             }
         )
 
     def run(self, source: Source | None = None, **more: Any) -> Followed:
         entry = source or self.source()
         with open_run(self.engine, entry) as run:
-            shown = head(self.engine, entry, run, retry=NO_PATIENCE)
-            return follow(self.engine, entry, run, shown, retry=NO_PATIENCE, **more)
+            shown = head(self.engine, entry, run, patience=NO_PATIENCE)
+            return follow(self.engine, entry, run, shown, patience=NO_PATIENCE, **more)
 
     def rows(self, statement: str) -> list[Any]:
         with self.engine.connect() as connection:
             return [tuple(row) for row in connection.execute(text(statement))]
 
-    def cursor(self, name: str = "source:lab-log") -> Any:
-        found = self.rows(f"SELECT value FROM cursor WHERE name = '{name}'")
+    def cursor(self, name: str = "") -> Any:
+        found = self.rows(f"SELECT value FROM cursor WHERE name = '{name or 'source:' + self.name}'")
         return found[0][0] if found else None
 
     def outcomes(self) -> list[tuple[str, str]]:
@@ -108,8 +114,14 @@ class Following:
 
 
 @pytest.fixture
-def lab_log() -> CtLog:
-    return CtLog()
+def protocol() -> Protocol:
+    """What the log speaks; a test that is parametrised by it takes its place."""
+    return "rfc6962"
+
+
+@pytest.fixture
+def lab_log(protocol: Protocol) -> CtLog:
+    return CtLog(protocol=protocol)
 
 
 @pytest.fixture

@@ -2,12 +2,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import signal
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,8 +25,9 @@ from intel.facts import RawDocument
 from intel.merkle import Frontier
 from intel.settings import settings
 from lab import world
+from lab.bench.ct_kills import SEED, Killed, kill
 from lab.certificates import Authority, Order, key_from_seed, spki_der
-from lab.ct import CtLog
+from lab.ct import CtLog, Protocol
 from tasks.collect.ct import get_sth
 from tasks.collect.http import HttpLimits
 from tasks.collect.slices import http_client
@@ -49,6 +46,13 @@ def issue(*names: str, key: Any = None) -> bytes:
 def grow(log: CtLog, count: int) -> None:
     for number in range(log.size, log.size + count):
         log.append(issue(f"parcel-{number}.example"))
+
+
+def long_way(log: CtLog) -> None:
+    log.maximum = 1024
+    certificates = [issue(f"parcel-{number}.example") for number in range(10)]
+    for number in range(3000 - log.size):
+        log.append(certificates[number % 10])
 
 
 def scope(name: str) -> tuple[str, str, str]:
@@ -184,12 +188,13 @@ def test_short_answers_are_taken_and_nothing_is_missed(following: Any) -> None:
 
 
 def test_the_number_of_entries_and_the_time_are_bounded(following: Any) -> None:
-    grow(following.log, 50)
+    long_way(following.log)
     assert following.run(max_entries=20).position == 20
-    assert following.run(max_seconds=0).position == 20
+    at = following.run(max_seconds=0).position
+    assert 20 < at < 3000
     followed = following.run(max_entries=1)
-    assert (followed.position, followed.more) == (21, True)
-    assert following.run().position == 50
+    assert (followed.position, followed.more) == (at + 1, True)
+    assert following.run().position == 3000
 
 
 def test_nothing_new_costs_one_row_in_run(following: Any) -> None:
@@ -283,6 +288,7 @@ def test_a_flipped_leaf_stops_the_log_before_anything_is_judged(following: Any) 
 
 
 def test_a_flipped_leaf_stops_a_slice_before_the_head(following: Any) -> None:
+    following.log.maximum = 2
     ready(following)
     following.log.faults.flipped_leaf = 12
     stopped(following, at=12, chunk_entries=4)
@@ -343,7 +349,7 @@ def test_an_older_head_is_passed_over(following: Any) -> None:
     times[0] = datetime(2026, 1, 2, tzinfo=UTC)
     assert following.run().position == 21
     assert following.outcomes()[-1][0] == "partial"
-    assert following.cursor("ct:lab-log") is None
+    assert "halted" not in following.cursor("ct:lab-log")
 
 
 @pytest.mark.parametrize(
@@ -351,7 +357,6 @@ def test_an_older_head_is_passed_over(following: Any) -> None:
     [
         ("throttled", True, CollectError),
         ("no_entries", True, CollectError),
-        ("too_many_entries", True, CollectError),
         ("web_page", True, ReadError),
     ],
 )
@@ -367,7 +372,7 @@ def test_what_could_not_be_had_is_asked_for_in_the_next_run(
     assert following.cursor() == before
     assert following.outcomes()[-1][0] == "failed"
     setattr(following.log.faults, fault, False)
-    assert following.cursor("ct:lab-log") is None
+    assert "halted" not in following.cursor("ct:lab-log")
     assert following.run().position == 21
     assert following.named() == {"evil.example"}
 
@@ -387,18 +392,19 @@ def test_a_throttling_log_is_waited_for(following: Any) -> None:
 
 
 def test_what_came_before_an_error_is_committed(following: Any) -> None:
-    following.log.maximum = 4
     ready(following)
+    long_way(following.log)
 
     class Breaks(list[str]):
         def append(self, item: str) -> None:
-            following.log.faults.no_entries = "start=18" in item
+            following.log.faults.no_entries = "start=2048" in item
             super().append(item)
 
     following.log.requests = Breaks()
     with pytest.raises(CollectError):
         following.run()
-    assert following.cursor()["position"] == 18
+    assert following.cursor()["position"] == 2048
+    assert following.named() == {"evil.example"}
     assert following.outcomes()[-1][0] == "failed"
 
 
@@ -433,7 +439,17 @@ def test_a_log_in_a_private_range_is_refused(following: Any) -> None:
     with pytest.raises(RefusedError):
         following.run(gone)
     assert following.outcomes()[-1][0] == "failed"
-    assert following.cursor("ct:lab-log") is None
+    assert "halted" not in following.cursor("ct:lab-log")
+
+
+def test_more_entries_than_asked_for_are_refused(following: Any) -> None:
+    ready(following)
+    following.log.faults.too_many_entries = True
+    with pytest.raises(CollectError):
+        following.run(max_entries=4)
+    assert position(following) == 10
+    assert following.run().position == 21
+    assert following.named() == {"evil.example"}
 
 
 @pytest.mark.parametrize("key", ["", "!", "AAAA"])
@@ -448,79 +464,15 @@ def test_two_at_once_do_not_happen(following: Any) -> None:
         following.run()
 
 
-FACTS = """
-SELECT s.value, f.predicate, o.value, f.qualifiers::text, f.locator,
-    (SELECT array_agg(h.event_time ORDER BY h.event_time) FROM fact_history h WHERE h.fact_id = f.id)
-FROM fact f JOIN entity s ON s.id = f.subject_id JOIN entity o ON o.id = f.object_id ORDER BY 1, 2, 3, 4, 5
-"""
-FORGET = (
-    "TRUNCATE fact, fact_history, link, entity, finding_fact, finding, judgement, batch, reject, document, cursor, run,"
-    " watch_item, watch CASCADE"
-)
-
-
-@pytest.fixture
-def die(following: Any) -> Iterator[Callable[[int], tuple[int, int]]]:
-    """Follow in a process that kills itself at the given call: (exit status, calls); -1 lets it live."""
-    script = Path(__file__).with_name("follow_and_die.py")
-    with subprocess.Popen(
-        [sys.executable, str(script), following.source().model_dump_json()],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=CHECKOUT,
-        env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        given, answers = process.stdin, process.stdout
-
-        def die(kill_at: int) -> tuple[int, int]:
-            given.write(f"{kill_at}\n")
-            given.flush()
-            status, calls = answers.readline().split()
-            return int(status), int(calls)
-
-        yield die
-        given.close()
-
-
-def let_go(following: Any) -> None:
-    """Wait until the server has noticed that killed processes are gone."""
-    until = time.monotonic() + 10
-    while time.monotonic() < until:
-        try:
-            with runs.exclusive(following.engine, "source:lab-log"):
-                return
-        except BusyError:
-            time.sleep(0.05)
-
-
 @pytest.mark.slow
+@pytest.mark.parametrize(("protocol", "wanted"), [("rfc6962", 5), ("static", 5)])
 def test_killed_anywhere_nothing_is_lost_and_nothing_doubled(
-    following: Any, die: Callable[[int], tuple[int, int]]
+    engine: Any, tmp_path: Path, protocol: Protocol, wanted: int
 ) -> None:
-    for number in range(48):
-        watched = number % 9 == 4
-        names = (f"n{number}.evil.example",) if watched else (f"parcel-{number}.example",)
-        following.log.append(issue(*names, key=HERON if watched or number % 11 == 7 else None))
-    following.watch(scope("evil.example"))
-    status, calls = die(-1)
-    assert status == 0
-    expected, cursor = following.rows(FACTS), following.cursor()
-    assert len(expected) > 40
-    for seed in (0.08, 0.2, 0.37, 0.52, 0.71, 0.93):
-        with following.engine.begin() as connection:
-            connection.exec_driver_sql(FORGET)
-        following.watch(scope("evil.example"))
-        assert die(int(calls * seed))[0] == -signal.SIGKILL
-        let_go(following)
-        assert die(int(calls * seed * 0.7))[0] in {-signal.SIGKILL, 0}
-        let_go(following)
-        following.run(chunk_entries=8)
-        assert following.rows(FACTS) == expected
-        assert following.cursor() == cursor
-        assert following.rows("SELECT count(*) FROM pg_tables WHERE schemaname = 'staging'") == [(0,)]
+    killed = Killed()
+    kill(engine, tmp_path / "home", protocol, killed, wanted=wanted, seed=SEED)
+    assert killed.wrong == []
+    assert killed.kills[protocol] == wanted
 
 
 @pytest.mark.slow

@@ -80,7 +80,8 @@ def test_a_document_of_a_log_is_read_again(make_source: Any, read_all: Any) -> N
     log = CtLog()
     authority = Authority()
     log.append(authority.issue(Order(names=("evil.example",), key=key_from_seed("heron"))))
-    hits = Hits(log="feed", first=0, next=1, head=log.tree_head(), entries=(logged_entry(0, *log._entries[0]),))
+    entry = logged_entry(0, log.entry(0).leaf_input, log.entry(0).extra_data)
+    hits = Hits(log="feed", first=0, next=1, head=log.tree_head(), entries=(entry,))
     facts, rejects = read_all(make_source("ct"), write(hits))
     assert ("names", "evil.example") in {(fact.predicate, fact.object.value) for fact in facts}
     assert not rejects

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import hashlib
+import ssl
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -7,6 +9,8 @@ import pytest
 
 from intel.config.watches import WatchedItem, WatchFile, read_watches
 from intel.errors import ConfigError, ReadError
+from intel.x509 import read_certificate, tbs_without_scts
+from lab.certificates import Authority, Order, key_from_seed, spki_der
 from tasks.watch.items import Changed, add_watch, list_watches, read_items, remove_watch, sync_files
 from tests.tasks.watch.world import Say, World
 
@@ -33,6 +37,15 @@ def _items(**fields: str) -> list[tuple[str, str, str]]:
         ({"network": "2001:db8::/32"}, [("network", "", "2001:db8::/32")]),
         ({"key": "AB" * 32}, [("entity", "public-key", "sha256:" + "ab" * 32)]),
         ({"certificate": "cd" * 32}, [("entity", "certificate", "sha256:" + "cd" * 32)]),
+        ({"certificate": "CD:" * 19 + "CD"}, [("entity", "certificate", "sha1:" + "cd" * 20)]),
+        ({"tbs": "ef" * 32}, [("entity", "certificate", "sha256:" + "ef" * 32)]),
+        ({"serial": "AB" * 32 + "/00:0a"}, [("entity", "pattern", f"serial:{'ab' * 32}/0a")]),
+        ({"lookalike": "Example.COM."}, [("entity", "pattern", "lookalike:example.com")]),
+        ({"lookalike": "AcmeCorp"}, [("entity", "pattern", "lookalike:acmecorp")]),
+        ({"keyword": "Acme"}, [("entity", "pattern", "keyword:acme")]),
+        ({"issuer": "*O=Acme Trust*"}, [("entity", "pattern", "issuer:*o=acme trust*")]),
+        ({"subject": "CN=acme*"}, [("entity", "pattern", "subject:cn=acme*")]),
+        ({"entity": "pattern:keyword:Acme"}, [("entity", "pattern", "keyword:acme")]),
     ],
 )
 def test_an_item_is_read_as_what_it_matches(fields: dict[str, str], expected: list[tuple[str, str, str]]) -> None:
@@ -47,11 +60,50 @@ def test_an_item_is_read_as_what_it_matches(fields: dict[str, str], expected: li
         {"network": "nonsense"},
         {"domain": "localhost"},
         {"entity": "evil.example", "since": "yesterday"},
+        {"keyword": "ab"},
+        {"lookalike": "a.example.com"},
+        {"issuer": "*"},
+        {"serial": "ab/01"},
+        {"tbs": "nonsense"},
+        {"entity": "pattern:telepathy:acme"},
+        {"entity": "pattern:keyword:ab"},
+        {"pem": "nonsense"},
+        {"pem": "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----"},
+        {"pem": "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----"},
+        {"pem": "x" * 300_000},
     ],
 )
 def test_an_item_that_names_nothing_is_refused(fields: dict[str, str]) -> None:
     with pytest.raises(ReadError):
         _items(**fields)
+
+
+def _pem(der: bytes) -> str:
+    return "text before\n" + ssl.DER_cert_to_PEM_cert(der) + "and after"
+
+
+@pytest.mark.parametrize("final", [True, False])
+def test_a_pem_is_one_certificate_by_all_that_it_is_called(final: bool) -> None:
+    authority, key = Authority(), key_from_seed("heron")
+    order = Order(names=("evil.example",), key=key)
+    der = authority.final(order, [b"sct"]) if final else authority.issue(order)
+    items = list(read_items(WatchedItem(pem=_pem(der), since="2026-01-03")))
+    tbs = hashlib.sha256(tbs_without_scts(authority.precertificate(order))).hexdigest()
+    view = read_certificate(der)
+    assert [(item.kind, item.value) for item in items] == [
+        ("certificate", f"sha256:{hashlib.sha256(der).hexdigest()}"),
+        ("certificate", f"sha1:{hashlib.sha1(der).hexdigest()}"),
+        ("certificate", f"sha256:{tbs}"),
+        ("public-key", f"sha256:{hashlib.sha256(spki_der(key)).hexdigest()}"),
+        ("pattern", f"serial:{hashlib.sha256(view.issuer_der).hexdigest()}/{view.serial_hex}"),
+    ]
+    assert {item.since for item in items} == {datetime(2026, 1, 3, tzinfo=UTC)}
+
+
+def test_a_pem_of_two_certificates_is_refused() -> None:
+    der = Authority().certificate
+    with pytest.raises(ReadError, match="exactly one"):
+        list(read_items(WatchedItem(pem=_pem(der) + _pem(der))))
 
 
 def test_since_is_utc() -> None:

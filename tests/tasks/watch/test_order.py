@@ -11,9 +11,10 @@ from sqlalchemy import text
 
 from db.engine import open_engine
 from intel.config.watches import WatchedItem
+from intel.entities import Kind, entity
 from intel.facts import Fact
 from intel.settings import CHECKOUT
-from tests.tasks.watch.world import Say, World
+from tests.tasks.watch.world import Say, World, day
 
 
 def _facts(say: type[Say], chooser: random.Random) -> list[Fact]:
@@ -44,13 +45,39 @@ def _facts(say: type[Say], chooser: random.Random) -> list[Fact]:
             # The final certificate of what was logged as a precertificate.
             facts += say.certificate(number + 10, *picked, key=key, on=chooser.randrange(8))
             facts += [say.same(number + 10, number, chooser.randrange(8)), say.same(number + 20, number)]
+        facts += _of_log(say, chooser, chooser.choice([number, number + 10]))
     return facts
+
+
+def _of_log(say: type[Say], chooser: random.Random, number: int) -> list[Fact]:
+    """What else a log says of a certificate: where it is, what it matches, its SHA-1; and who presents it."""
+    patterns = ["lookalike:evil.example", "keyword:evil", "issuer:*evil*", f"serial:{'ab' * 32}/0{number % 4}"]
+    raw = chooser.choice(["www.evil.example", "keyword:evil"])
+    by_sha1 = entity(Kind.CERTIFICATE, f"{number:040x}")
+    subject = entity(Kind.CERTIFICATE, f"{number:064x}")
+    wrong = {"chain": "wrong"} if chooser.random() < 0.3 else {}
+    return [
+        say.logged(number, number, on=chooser.randrange(8), **wrong),
+        say.logged(number, number, on=chooser.randrange(8), log="other-log"),
+        *(say.matches(number, one, "evi1.example", on=chooser.randrange(8)) for one in chooser.sample(patterns, 2)),
+        say.matches(number, "a.evil.example", "*.evil.example", on=chooser.randrange(8)),
+        say.matches(number, raw, raw, on=chooser.randrange(8), state="unparsed"),
+        Fact(subject=subject, predicate="same-as", object=by_sha1, event_time=day(chooser.randrange(8))),
+        say.presents(f"198.51.100.{chooser.randrange(3)}:443", number, on=chooser.randrange(8)),
+    ]
 
 
 def _watches(world: World) -> None:
     world.watch("one", actor="lab:one", follow_actor=True)
     world.watch("two", WatchedItem(network="192.0.2.0/24"), actor="lab:two", follow_actor=True)
     world.watch("three", WatchedItem(domain="a.evil.example"), WatchedItem(domain="bad.example", since="2026-01-04"))
+    patterns = [WatchedItem(lookalike="evil.example"), WatchedItem(keyword="evil", since="2026-01-03")]
+    world.watch(
+        "four", *patterns, WatchedItem(issuer="*evil*"), WatchedItem(domain="a.evil.example"), expected=[f"{2:064x}"]
+    )
+    known = [WatchedItem(certificate=f"{1:064x}"), WatchedItem(tbs=f"{12:064x}"), WatchedItem(key=f"{1:064x}")]
+    world.watch("five", *known, WatchedItem(certificate=f"{3:040x}"), WatchedItem(serial=f"{'ab' * 32}/02"))
+    world.watch("six", WatchedItem(domain="evil.example"), expected=[f"{1:064x}", f"{4:064x}", f"{13:064x}"])
 
 
 def _clear(world: World) -> None:
@@ -83,7 +110,7 @@ def test_the_order_and_size_of_batches_do_not_matter(world: World, say: type[Say
     chooser = random.Random(seed)
     facts = _facts(say, chooser)
     once = _told(world, facts, chooser, 1)
-    assert len({row[1] for row in once}) > 6
+    assert len({row[1] for row in once}) > 13
     for splits in (2, 9):
         assert _told(world, facts, chooser, splits, watches_first=splits != 9) == once
 

@@ -34,6 +34,20 @@ def test_a_finding_is_explained_from_item_to_facts(world: World, say: type[Say])
     assert known.first_seen < new.first_seen <= new.recorded_at
 
 
+def test_a_match_is_explained_with_what_matched_and_why(world: World, say: type[Say]) -> None:
+    world.watch("watch", WatchedItem(lookalike="harbour.example"))
+    why = "one letter replaced: o by 0"
+    world.load(*(say.matches(1, "lookalike:harbour.example", f"{host}harb0ur.example", why) for host in ("", "www.")))
+    world.monitor()
+    with world.engine.connect() as connection:
+        told = explain(connection, _only_finding(world, "lookalike-name"))
+    assert told.item == "lookalike harbour.example"
+    assert {fact.detail for fact in merged(told.new)} == {
+        f"harb0ur.example, {why}",
+        f"www.harb0ur.example, {why}",
+    }
+
+
 def test_people_are_masked_in_explanations(world: World, say: type[Say]) -> None:
     world.watch("watch", WatchedItem(domain="evil.example"))
     world.load(

@@ -97,6 +97,7 @@ class World:
             rows = connection.execute(
                 text(
                     "SELECT w.name, n.rule, e.value, n.novelty, n.status, n.severity, n.event_time, n.lapse,"
+                    " n.annotations::text,"
                     " (SELECT array_agg(f.key ORDER BY f.key) FROM finding_fact ff JOIN fact f ON f.id = ff.fact_id"
                     "  WHERE ff.finding_id = n.id AND ff.role = 'new')"
                     " FROM finding n JOIN watch w ON w.id = n.watch_id JOIN entity e ON e.id = n.subject_id"
@@ -193,6 +194,28 @@ class Say:
             subject=entity(Kind.CERTIFICATE, f"{number:064x}"),
             predicate="same-as",
             object=entity(Kind.CERTIFICATE, f"{other:064x}"),
+            event_time=day(on),
+        )
+
+    @staticmethod
+    def matches(number: int, said: str, name: str = "", why: str = "", *, on: int = 0, state: str = "value") -> Fact:
+        """That a certificate matches a pattern (`lookalike:...`), or a name that a wildcard covers or octets hold."""
+        return Fact(
+            subject=entity(Kind.CERTIFICATE, f"{number:064x}"),
+            predicate="matches",
+            object=literal(Kind.PATTERN, said) if ":" in said else guess(said),
+            state=state,
+            qualifiers=(("name", name or said), ("why", why)),
+            event_time=day(on),
+        )
+
+    @staticmethod
+    def logged(number: int, index: int, on: int = 0, log: str = "log", **more: str) -> Fact:
+        return Fact(
+            subject=entity(Kind.CERTIFICATE, f"{number:064x}"),
+            predicate="logged-in",
+            object=literal(Kind.TEXT, log),
+            qualifiers=(("index", str(index)), ("leaf-hash", f"{index:064x}"), *more.items()),
             event_time=day(on),
         )
 
