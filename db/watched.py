@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeVar
 from uuid import UUID
 
 from sqlalchemy import Connection, text
@@ -19,6 +19,8 @@ from sqlalchemy import Connection, text
 from intel.entities import Kind, digest
 from intel.match.certificates import WatchSet
 from intel.names import default_suffixes
+
+T = TypeVar("T")
 
 # The items of active watches. Uses pk_watch.
 ITEMS: Final = """
@@ -149,19 +151,26 @@ def load_watch_set(connection: Connection) -> WatchSet:
     _add_same_certificates(connection, found)
     _add_keys(connection, found)
     return WatchSet(
-        scopes=frozenset(found.scopes),
-        subtrees=frozenset(found.subtrees),
-        zones=frozenset(found.zones),
-        names=frozenset(found.names),
-        addresses=frozenset(found.addresses),
-        certificates=frozenset(found.certificates),
-        keys=frozenset(found.keys),
-        lookalikes=frozenset(found.patterns["lookalike"]),
-        keywords=frozenset(found.patterns["keyword"]),
-        issuers=frozenset(found.patterns["issuer"]),
-        subjects=frozenset(found.patterns["subject"]),
-        serials=frozenset(found.patterns["serial"]),
+        scopes=_taken(found.scopes),
+        subtrees=_taken(found.subtrees),
+        zones=_taken(found.zones),
+        names=_taken(found.names),
+        addresses=_taken(found.addresses),
+        certificates=_taken(found.certificates),
+        keys=_taken(found.keys),
+        lookalikes=_taken(found.patterns["lookalike"]),
+        keywords=_taken(found.patterns["keyword"]),
+        issuers=_taken(found.patterns["issuer"]),
+        subjects=_taken(found.patterns["subject"]),
+        serials=_taken(found.patterns["serial"]),
     )
+
+
+def _taken(values: set[T]) -> frozenset[T]:
+    """The values, taken out of what they were gathered in: a million of them need not be there twice."""
+    taken = frozenset(values)
+    values.clear()
+    return taken
 
 
 def watch_version(connection: Connection) -> str:

@@ -15,7 +15,7 @@ from intel.config.organisation import Organisation, read_organisation
 from intel.config.read import check
 from intel.config.watches import WatchedItem
 from intel.entities import Kind, entity
-from intel.errors import ConfigError, ReadError
+from intel.errors import BusyError, ConfigError, ReadError
 from intel.settings import settings
 from tasks.watch import certificates, items, registrations
 
@@ -75,7 +75,11 @@ def add(
     ] = None,
     reason: Annotated[str, typer.Option(help="Why.")] = "",
 ) -> None:
-    """Watch an actor, or things; what the warehouse knows already is judged at once."""
+    """Watch an actor, or things; what the warehouse knows already is judged at once.
+
+    Lookalikes, keywords and issuers are looked for in certificates: in those that are logged from now on, and in the
+    archive of logs, which is hunted through every ten minutes for what is new.
+    """
     given = {
         "network": network, "certificate": certificate, "tbs": tbs, "key": key, "serial": serial,
         "pem": [_text(path) for path in pem or ()], "lookalike": lookalike, "keyword": keyword, "issuer": issuer,
@@ -92,9 +96,18 @@ def add(
             items.add_watch(
                 connection, name, wanted, reason=reason, actor=actor, follow_actor=bool(actor), expected=expected or ()
             )
+        found, busy = 0, False
         with progress("looking back over the warehouse"):
-            found = registrations.monitor(engine).findings + certificates.monitor(engine).findings
+            for monitor in (registrations.monitor, certificates.monitor):
+                try:
+                    found += monitor(engine).findings
+                except BusyError:
+                    busy = True  # the one that is at it looks for new items before it ends
     console.print(f"watching {name}: {found} findings in what is known already")
+    if busy:
+        console.print(
+            "a monitor is at work elsewhere and looks back as well: `lapsewatch findings` shows what it finds"
+        )
 
 
 def _text(path: Path) -> str:

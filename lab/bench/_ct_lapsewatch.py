@@ -59,11 +59,20 @@ def measure(
             connection.exec_driver_sql("ANALYZE watch_item")
             lists = _lists(load_watch_set(connection))
         command = (sys.executable, "-m", "lab.bench._ct_child")
-        with subprocess.Popen(command, cwd=CHECKOUT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        with subprocess.Popen(
+            command, cwd=CHECKOUT, env=_environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as child:
             try:
                 return _follow(child, log, source(log, entries, protocol), watched=watched, lists=lists)
             finally:
                 child.kill()
+
+
+def _environment() -> dict[str, str]:
+    """The environment that the deployment of followers has (prefect.yaml)."""
+    deployments = yaml.safe_load((CHECKOUT / "prefect.yaml").read_text("utf-8"))["deployments"]
+    (pool,) = (one["work_pool"] for one in deployments if one["name"] == "logs")
+    return {**os.environ, **pool["job_variables"]["env"]}
 
 
 def _follow(

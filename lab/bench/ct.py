@@ -8,8 +8,8 @@ names what is watched, is void. `entries_per_s_*` are wall-clock rates from a mo
 the last is verified and that is stored; CPU is user and system of the monitor's processes, PostgreSQL's is apart.
 
 Where more entries are wanted than were made, over RFC 6962, they begin anew; the tree is that of them all.
-LAPSEWATCH_BENCH_CT_ENTRIES=5000000 reads so many instead, with everything watched and archived, and says how memory
-went. It wants 2 GB in the folder for temporary files.
+LAPSEWATCH_BENCH_CT_ENTRIES=5000000 reads so many instead, archived, with 5 domains and with everything watched, and
+says how memory went. It wants 2 GB in the folder for temporary files.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from lab.bench import _ct_certspotter, _ct_lapsewatch
 from lab.bench._ct_lapsewatch import Followed
 from lab.bench._ct_lists import domains, everything, only_domains, special
 from lab.bench._ct_measured import MB, Measured
+from lab.bench._ct_processes import Sampler
 from lab.bench.result import Result, Table
 from lab.ct import Protocol
 from lab.ct_big import BigLog, make_big, serve_big
@@ -114,6 +115,12 @@ def _everything(log: BigLog, entries: int, protocol: Protocol) -> Followed:
     )
 
 
+def _five_archived(log: BigLog, entries: int) -> Followed:
+    return _ct_lapsewatch.measure(
+        log, entries=entries, watched="5 domains, archived", rows=only_domains(5), archive=True
+    )
+
+
 def _checked(log: BigLog, one: Measured) -> Measured:
     """Raises ReadError where it missed a certificate that names what is watched."""
     # Where the entries begin anew, so do those that name something.
@@ -165,11 +172,28 @@ def _where(many: Sequence[Measured]) -> Table:
 
 
 def memory(wanted: int) -> Result:
-    """Read `wanted` entries in one go, and say how memory went."""
+    """Read `wanted` entries in one go, twice, and say how memory went: with 5 domains, and with everything watched."""
     entries = -(-wanted // 256) * 256
     with big_log() as log:
-        found = _everything(log, entries, "rfc6962")
-    sampler, one = found.sampler, found.measured
+        runs = {"5 domains": _five_archived(log, entries), "all lists": _everything(log, entries, "rfc6962")}
+    tables: list[Table] = []
+    figures: dict[str, int | float | str] = {"entries": entries}
+    for name, found in runs.items():
+        rows, growth = _over_time(found.sampler)
+        one = found.measured
+        title = f"MB resident at most, {entries:,} entries, {round(one.rate):,} a second; watched: {one.lists}"
+        tables.append(Table(title=title, columns=("process", "first half", "second half", "ratio"), rows=rows))
+        suffix = "" if name == "5 domains" else "_all_lists"
+        figures |= {
+            f"entries_per_s{suffix}": round(one.rate),
+            f"peak_mb{suffix}": round(one.largest / MB),
+            f"growth{suffix}": round(growth, 3),
+        }
+    return Result(tables=tuple(tables), figures=figures)
+
+
+def _over_time(sampler: Sampler) -> tuple[tuple[tuple[str | float, ...], ...], float]:
+    """A row for each process that lived in both halves, and the largest ratio of the second to the first."""
     half = sampler.history[-1][0] / 2
     rows: list[tuple[str | float, ...]] = []
     growth = 0.0
@@ -181,22 +205,7 @@ def memory(wanted: int) -> Result:
         if before and after:
             growth = max(growth, after / before)
             rows.append((use.command[:60], round(before / MB), round(after / MB), round(after / before, 3)))
-    return Result(
-        tables=(
-            Table(
-                title=f"MB resident at most, {entries:,} entries, {round(one.rate):,} a second; watched: {one.lists}",
-                columns=("process", "first half", "second half", "ratio"),
-                rows=tuple(rows),
-            ),
-        ),
-        figures={
-            "entries": entries,
-            "entries_per_s_100k_all_lists_archive": round(one.rate),
-            "peak_mb": round(one.largest / MB),
-            "peak_mb_together": round(one.together / MB),
-            "growth": round(growth, 3),
-        },
-    )
+    return tuple(rows), growth
 
 
 @contextmanager

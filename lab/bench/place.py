@@ -30,9 +30,12 @@ def fresh_warehouse(data: Path) -> Iterator[Engine]:
     home.chmod(0o711)
     try:
         with _database() as url:
-            environment = {"LAPSEWATCH_HOME": str(home), "LAPSEWATCH_DATA": str(data)}
-            if url:
-                environment["LAPSEWATCH_DATABASE_URL"] = url
+            # No other warehouse than this one, whatever the environment says.
+            environment = {
+                "LAPSEWATCH_HOME": str(home),
+                "LAPSEWATCH_DATA": str(data),
+                "LAPSEWATCH_DATABASE_URL": url or None,
+            }
             with _environment(environment), warehouse(pooled=True) as engine:
                 upgrade_engine(engine)
                 yield engine
@@ -60,16 +63,20 @@ def _database() -> Iterator[str]:
 
 
 @contextmanager
-def _environment(values: Mapping[str, str]) -> Iterator[None]:
+def _environment(values: Mapping[str, str | None]) -> Iterator[None]:
     before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
+    _set(values)
     settings.cache_clear()
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+        _set(before)
         settings.cache_clear()
+
+
+def _set(values: Mapping[str, str | None]) -> None:
+    for name, value in values.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value

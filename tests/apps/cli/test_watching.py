@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from db import runs
 from lab import world
 from lab.certificates import Authority
 
@@ -32,6 +33,13 @@ def test_certificates_and_patterns_are_watched(lapsewatch: Lapsewatch, tmp_path:
     assert len(rows) == 12
     [listed] = [row for row in lapsewatch("watch", "list", "--json").json if row["watch"] == "ours"]
     assert listed["items"] == 11
+
+
+def test_a_monitor_that_is_at_work_elsewhere_keeps_nobody_from_watching(lapsewatch: Lapsewatch) -> None:
+    with runs.exclusive(lapsewatch.engine, "monitor:certificates"):
+        said = lapsewatch("watch", "add", "quay", "quay.example").stdout
+    assert "watching quay: 0 findings" in said
+    assert "a monitor is at work elsewhere" in said
 
 
 def test_what_cannot_be_watched_is_said_in_a_line(lapsewatch: Lapsewatch, tmp_path: Path) -> None:
