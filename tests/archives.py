@@ -19,7 +19,7 @@ from db.archive_names import write_names
 from db.archive_store import open_store
 from intel.config.ct import Archive
 from intel.ct_archived import Archived
-from intel.match.entries import Columns
+from lab.archived import columns
 from tests import factories
 
 NOON: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -44,23 +44,6 @@ def entry(index: int, *names: str, log: str = "lab-log", **values: Any) -> Archi
         "not_after": _NOON + 90 * 86_400,
     }
     return Archived(log=log, index=index, names=names, **row | values)
-
-
-def columns(entries: Sequence[Archived]) -> Columns:
-    """What reading gives for these."""
-    return Columns(
-        index=[one.index for one in entries],
-        timestamp=[one.timestamp for one in entries],
-        leaf_hash=[one.leaf_hash for one in entries],
-        tbs=[one.tbs for one in entries],
-        fingerprint=[one.fingerprint for one in entries],
-        key=[one.key for one in entries],
-        names=["\n".join(one.names) for one in entries],
-        addresses=["\n".join(one.addresses) or None for one in entries],
-        issuer=[one.issuer for one in entries],
-        not_before=[one.not_before for one in entries],
-        not_after=[one.not_after for one in entries],
-    )
 
 
 def written(home: Path, entries: Sequence[Archived], *, archive: Archive = ON, together: int = 3) -> Segment:

@@ -35,8 +35,8 @@ from db.runs import ensure_source
 from intel.config.ct import Archive
 from intel.ct_archived import Archived
 from intel.match.certificates import WatchSet
-from intel.match.entries import Columns
 from intel.settings import CHECKOUT, settings
+from lab.archived import columns
 from lab.bench._hunt_rows import HOSTS
 from lab.bench._hunt_rows import rows as invented
 from lab.bench.place import fresh_warehouse
@@ -212,7 +212,7 @@ class _Bench:
         """Microseconds of processor time to archive an entry, from what a reader gives to a file that is flushed."""
         table = invented(self.entries, self.entries + _MEASURED * CHUNK)
         chunks = [
-            [_columns(list(rows("bench-log", table.slice(start + at, 256)))) for at in range(0, CHUNK, 256)]
+            [columns(list(rows("bench-log", table.slice(start + at, 256)))) for at in range(0, CHUNK, 256)]
             for start in range(0, table.num_rows, CHUNK)
         ]
         began = time.process_time()
@@ -226,19 +226,3 @@ def _timed(call: Callable[[], Any]) -> tuple[Any, float]:
     began = time.monotonic()
     result = call()
     return result, time.monotonic() - began
-
-
-def _columns(entries: list[Archived]) -> Columns:
-    return Columns(
-        index=[one.index for one in entries],
-        timestamp=[one.timestamp for one in entries],
-        leaf_hash=[one.leaf_hash for one in entries],
-        tbs=[one.tbs for one in entries],
-        fingerprint=[one.fingerprint for one in entries],
-        key=[one.key for one in entries],
-        names=["\n".join(one.names) for one in entries],
-        addresses=["\n".join(one.addresses) or None for one in entries],
-        issuer=[one.issuer for one in entries],
-        not_before=[one.not_before for one in entries],
-        not_after=[one.not_after for one in entries],
-    )

@@ -31,12 +31,7 @@ def get_sth(client: httpx.Client, base_url: str, *, limits: HttpLimits = _SMALL)
     return _get(client, base_url, "get-sth", limits)
 
 
-def get_entries(client: httpx.Client, base_url: str, start: int, end: int, *, limits: HttpLimits = _ENTRIES) -> bytes:
-    """The answer of `get_entries_counted` alone."""
-    return get_entries_counted(client, base_url, start, end, limits=limits)[0]
-
-
-def get_entries_counted(
+def get_entries(
     client: httpx.Client, base_url: str, start: int, end: int, *, limits: HttpLimits = _ENTRIES
 ) -> tuple[bytes, int]:
     """Entries `start` to `end`, both included, as JSON, and how many; fewer are normal, and the rest is asked for next.

@@ -27,7 +27,7 @@ from intel.errors import CollectError, LapsewatchError, OversizedError, ReadErro
 from intel.merkle import Frontier, verify_consistency, verify_inclusion
 from tasks.collect import ct_reader
 from tasks.collect.ct import (
-    get_entries_counted,
+    get_entries,
     get_entry_and_proof,
     get_proof_by_hash,
     get_sth,
@@ -151,7 +151,7 @@ class Rfc6962Reader:
         return (about or isinstance(error, OversizedError)) and self._width.refused(asked)
 
     def _entries(self, at: int, behind: int, limits: HttpLimits) -> tuple[bytes, int]:
-        return get_entries_counted(self._asker.client, self._place.url, at, behind - 1, limits=limits)
+        return get_entries(self._asker.client, self._place.url, at, behind - 1, limits=limits)
 
     def frontier(self, size: int, head: SignedTreeHead) -> Frontier:
         check_range(0, size, head)

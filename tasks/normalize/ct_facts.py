@@ -26,7 +26,7 @@ from typing import Final
 import msgspec
 
 from intel.config.sources import Source
-from intel.ct import EntryType, LoggedEntry, checked_precertificate, read_extra_data
+from intel.ct import EntryType, LoggedEntry, checked_precertificate
 from intel.entities import Entity, Kind, entity, literal
 from intel.errors import ReadError
 from intel.facts import MAX_EXCERPT, Fact, Predicate, RawDocument, Reject, State
@@ -48,7 +48,6 @@ __all__ = [
     "head_json",
     "matched",
     "named",
-    "other_digests",
     "read",
     "read_issued",
     "write",
@@ -79,22 +78,6 @@ def read_issued(logged: LoggedEntry) -> Issued:
     precert = logged.entry.entry_type is EntryType.PRECERT
     view = read_tbs(signed) if precert else read_certificate(signed)
     return Issued(view=view, digest=hashlib.sha256(signed).digest())
-
-
-def other_digests(logged: LoggedEntry) -> Iterator[bytes]:
-    """The further SHA-256 that an entry's certificate goes by: the log's word, see `checked_fingerprint`.
-
-    Of a certificate, the one that its precertificate has; of a precertificate, its fingerprint.
-    """
-    if logged.entry is None:
-        return
-    try:
-        if logged.entry.entry_type is EntryType.PRECERT:
-            yield hashlib.sha256(logged.precertificate or read_extra_data(logged)[0]).digest()
-        else:
-            yield hashlib.sha256(tbs_without_scts(logged.entry.signed)).digest()
-    except ReadError:
-        return
 
 
 def checked_fingerprint(logged: LoggedEntry) -> bytes:

@@ -21,8 +21,9 @@ from db.engine import open_engine
 from intel.config.ct import Archive
 from intel.ct_archived import Archived
 from intel.errors import ConfigError, UnavailableError
+from lab.archived import columns
 from tests import factories
-from tests.archives import NOON, ON, columns, entry, found, keep, sha, written
+from tests.archives import NOON, ON, entry, found, keep, sha, written
 
 
 @pytest.fixture
