@@ -4,29 +4,18 @@ import itertools
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from intel.ct_answer import AnswerFormat, read_answer
 from intel.errors import ConfigError, ReadError, StatusError, ThrottledError, UnreachableError
-from intel.settings import settings
 from lab.ct import CtLog, Protocol
 from tasks.collect.ct_log import start_index, user_agent
 from tasks.collect.retry import RetryPolicy
 from tests.tasks.collect.ct_world import Breaking, Refusing, World, opened, read_all, source_of
 
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monkeypatch.setenv("LAPSEWATCH_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("LAPSEWATCH_CONFIGS", str(tmp_path / "configs"))
-    (tmp_path / "configs").mkdir()
-    settings.cache_clear()
-    yield tmp_path
-    settings.cache_clear()
-
+pytestmark = pytest.mark.usefixtures("home")
 
 BOTH = pytest.mark.parametrize("protocol", ["rfc6962", "static", "hybrid"])
 TILED = pytest.mark.parametrize("protocol", ["static", "hybrid"])

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,21 +10,11 @@ import pytest
 from db import documents
 from intel.errors import ConfigError, ReadError, StatusError, VerificationError
 from intel.merkle import Frontier, verify_consistency, verify_inclusion
-from intel.settings import settings
 from lab.ct import CtFaults, Protocol
 from tasks.collect.ct_log import log_key, open_log, start_index
 from tests.tasks.collect.ct_world import AUTHORITY, BEGUN, Without, World, opened, source_of
 
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monkeypatch.setenv("LAPSEWATCH_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("LAPSEWATCH_CONFIGS", str(tmp_path / "configs"))
-    (tmp_path / "configs").mkdir()
-    settings.cache_clear()
-    yield tmp_path
-    settings.cache_clear()
-
+pytestmark = pytest.mark.usefixtures("home")
 
 ALL = pytest.mark.parametrize("protocol", ["rfc6962", "static", "hybrid"])
 CLASSIC = pytest.mark.parametrize("protocol", ["rfc6962", "hybrid"])
