@@ -27,7 +27,7 @@ from urllib.parse import quote
 
 from db.embedded import config, locks, process
 from db.embedded import place as places
-from db.embedded.cluster import make_cluster
+from db.embedded.cluster import make_cluster, sweep_attempts
 from db.embedded.wheel import programs
 from intel.errors import ConfigError, UnavailableError
 
@@ -229,6 +229,7 @@ def _ensure(control: Path, databases: Sequence[str], settings: Mapping[str, str]
     if server is None:
         if not place.cluster.is_dir():
             make_cluster(place, binaries, durable=settings.get("fsync") != "off")
+        sweep_attempts(place)
         server = process.start(place, binaries, settings)
     elif not _socket(server).is_socket():
         raise UnavailableError(

@@ -22,8 +22,6 @@ def make_cluster(place: Place, programs: Path, *, durable: bool) -> None:
 
     Each attempt has a name of its own: the initdb of a killed predecessor may still be writing to its one.
     """
-    for left in place.home.glob("data.new-*"):
-        shutil.rmtree(left, ignore_errors=True)
     partial = place.home / f"data.new-{secrets.token_hex(4)}"
     own_directory(partial, place.account)
     done = run(
@@ -49,6 +47,12 @@ def make_cluster(place: Place, programs: Path, *, durable: bool) -> None:
     with (partial / "postgresql.conf").open("a", encoding="utf-8") as file:
         file.write("\ninclude 'lapsewatch.conf'\n")
     partial.rename(place.cluster)
+
+
+def sweep_attempts(place: Place) -> None:
+    """Remove what killed predecessors left half made. An initdb that still writes leaves some for the next start."""
+    for left in place.home.glob("data.new-*"):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def check_version(place: Place, programs: Path) -> None:
