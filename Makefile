@@ -36,7 +36,7 @@ fix: $(READY) ## Format, and mend what ruff can mend
 	.venv/bin/ruff check --fix . ; .venv/bin/ruff format .
 
 lock: $(READY) ## Resolve requirements.lock again
-	.venv/bin/uv pip compile --quiet pyproject.toml --extra dev --extra archive --extra bench --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header -o requirements.lock
+	.venv/bin/uv pip compile --quiet pyproject.toml --extra dev --extra archive --extra ranking --extra bench --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header -o requirements.lock
 
 clean: ## Remove the environment and caches
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info

@@ -9,7 +9,7 @@ All times are `timestamptz`, UTC.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -18,6 +18,7 @@ from sqlalchemy import (
     Boolean,
     Computed,
     DateTime,
+    Float,
     ForeignKey,
     Identity,
     Index,
@@ -493,6 +494,7 @@ class Query(Base):
     __tablename__ = "query"
     __table_args__ = (
         Index("ix_query_entity_id", "entity_id", "asked_at"),
+        Index("ix_query_document_id", "document_id", postgresql_where="document_id IS NOT NULL"),
         {"comment": "Every question that left the machine: what was asked, of whom, why, and how it ended"},
     )
 
@@ -507,6 +509,105 @@ class Query(Base):
         comment="How it ended: intel.registration.Outcome, or asked (no answer yet), referred or refused"
     )
     document_id: Mapped[int | None] = mapped_column(ForeignKey("document.id"), comment="The answer")
+
+
+class LookupServer(Base):
+    """A server that answers questions about registration: how fast it may be asked, and how it has answered."""
+
+    __tablename__ = "lookup_server"
+    __table_args__ = (
+        {"comment": "A server that answers look-ups: its pace, its breaker and its budget, shared by all who ask"},
+    )
+
+    server: Mapped[str] = mapped_column(primary_key=True, comment="Host, or host:port where the port is another")
+    next_at: Mapped[datetime] = mapped_column(comment="When the bucket is full again: questions are spaced by it")
+    not_before: Mapped[datetime | None] = mapped_column(comment="It asked for patience until then, or its breaker did")
+    failures: Mapped[int] = mapped_column(Integer, server_default="0", comment="Failures since its last answer")
+    slowed: Mapped[float] = mapped_column(
+        Float, server_default="1", comment="How many times slower it is asked than allowed, since it throttled"
+    )
+    day: Mapped[date] = mapped_column(comment="The UTC day that `asked` counts")
+    asked: Mapped[int] = mapped_column(Integer, server_default="0", comment="Questions on that day")
+    throttled: Mapped[int] = mapped_column(Integer, server_default="0", comment="Of them told to slow down")
+    last_asked: Mapped[datetime | None] = mapped_column(comment="When it was asked last (recorded time)")
+    last_outcome: Mapped[str] = mapped_column(server_default="", comment="How that ended")
+
+
+class Lookup(Base):
+    """What is wanted to be known of one thing's registration, and when it is asked next."""
+
+    __tablename__ = "lookup"
+    __table_args__ = (
+        Index("ix_lookup_due", "priority", "due_at", postgresql_where="due_at IS NOT NULL"),
+        {"comment": "Queue and timetable of look-ups: one row for each thing, so that none is asked about twice"},
+    )
+
+    entity_id: Mapped[int] = mapped_column(ForeignKey("entity.id"), primary_key=True, comment="What is asked about")
+    priority: Mapped[int] = mapped_column(SmallInteger, comment="0 before 1 before ...: db.lookup_queue.Priority")
+    due_at: Mapped[datetime | None] = mapped_column(comment="When to ask; null: not wanted at present")
+    reason: Mapped[str] = mapped_column(comment="What wants it: incident 7, watch, finding, new domain")
+    reach: Mapped[str] = mapped_column(comment="How far its questions may go: intel.config.lookups.Reach")
+    wanted_at: Mapped[datetime] = _recorded("When it was wanted first, or again")
+    claimed_until: Mapped[datetime | None] = mapped_column(comment="A worker is at it until then, or has died")
+    attempts: Mapped[int] = mapped_column(Integer, server_default="0", comment="Times that it said nothing, in a row")
+    outcome: Mapped[str] = mapped_column(server_default="", comment="How the last look-up ended")
+    asked_at: Mapped[datetime | None] = mapped_column(comment="When it was last answered (recorded time)")
+    changed_at: Mapped[datetime | None] = mapped_column(comment="When an answer last differed (recorded time)")
+    every: Mapped[float | None] = mapped_column(Float, comment="Days until it is refreshed, as often as it changes")
+
+
+class SeenDomain(Base):
+    """When a channel first showed a registrable domain."""
+
+    __tablename__ = "seen_domain"
+    __table_args__ = (
+        Index("ix_seen_domain_first_seen", "first_seen", postgresql_using="brin"),
+        {"comment": "When each channel of new domains first showed a registrable domain"},
+    )
+
+    name: Mapped[str] = mapped_column(primary_key=True, comment="Registrable domain, canonical")
+    channel: Mapped[str] = mapped_column(primary_key=True, comment="list, zone or ct")
+    first_seen: Mapped[datetime] = mapped_column(comment="When it was first shown (event time)")
+    source_id: Mapped[int] = mapped_column(SmallInteger, comment="Source that showed it first")
+    score: Mapped[float | None] = mapped_column(Float, comment="How much its name resembles known bad ones")
+
+
+class ZoneSnapshot(Base):
+    """A zone as it was on one day: names and their name servers, sorted, in a file."""
+
+    __tablename__ = "zone_snapshot"
+    __table_args__ = (
+        UniqueConstraint("zone", "as_of"),
+        {"comment": "A zone file as it was at one time, sorted, kept to compare the next with"},
+    )
+
+    id: Mapped[int] = _id("Identity")
+    source_id: Mapped[int] = mapped_column(ForeignKey("source.id"), comment="The zone's source")
+    run_id: Mapped[int] = mapped_column(ForeignKey("run.id"), comment="The run that took it")
+    zone: Mapped[str] = mapped_column(comment="The zone's name")
+    serial: Mapped[int | None] = mapped_column(comment="Serial number of its SOA record")
+    as_of: Mapped[datetime] = mapped_column(comment="When it was so (event time)")
+    path: Mapped[str] = mapped_column(comment="Its sorted file, below the folder of zones; empty once removed")
+    sha256: Mapped[bytes] = mapped_column(comment="SHA-256 of the sorted file")
+    names: Mapped[int] = mapped_column(comment="Delegated names in it")
+    added: Mapped[int | None] = mapped_column(comment="Names that the one before lacked; null: there was none")
+    removed: Mapped[int | None] = mapped_column(comment="Names of the one before that it lacks")
+    changed: Mapped[int | None] = mapped_column(comment="Names whose name servers differ")
+
+
+class OwnershipEnd(Base):
+    """A moment from which a domain is no longer whose it was."""
+
+    __tablename__ = "ownership_end"
+    __table_args__ = (
+        {"comment": "When a domain ceased to be whose it was; what it does later says nothing of who had it before"},
+    )
+
+    entity_id: Mapped[int] = mapped_column(ForeignKey("entity.id"), primary_key=True, comment="The domain")
+    ended_at: Mapped[datetime] = mapped_column(primary_key=True, comment="From then on (event time)")
+    reason: Mapped[str] = mapped_column(primary_key=True, comment="re-registered, expired, seized or sinkholed")
+    fact_id: Mapped[int] = mapped_column(comment="The fact that shows it")
+    recorded_at: Mapped[datetime] = _recorded("When it was concluded")
 
 
 class Collection(Base):

@@ -30,6 +30,7 @@ class Predicate(StrEnum):
     USES_NAME_SERVER = "uses-name-server"
     USES_NAME_SERVERS = "uses-name-servers"  # object: the set
     USES_MAIL_HOST = "uses-mail-host"
+    HAS_SOA_CONTACT = "has-soa-contact"  # the mailbox of the zone's SOA record (RFC 1035 3.3.13)
     REGISTERED_THROUGH = "registered-through"
     REGISTERED_BY = "registered-by"  # qualifier `role`: registrant, administrative, technical
     CREATED = "created"

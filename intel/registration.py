@@ -81,13 +81,16 @@ class Registrant(msgspec.Struct, frozen=True, kw_only=True):
     email: Field = Field()
     phone: Field = Field()
     country: Field = Field()
+    handle: Field = Field()
+    """The registry's or registrar's id of the contact (RDAP `handle`, nic-hdl), as it stands: unique there alone."""
 
 
 class Registration(msgspec.Struct, frozen=True, kw_only=True):
     """One answer about one domain from one server.
 
     `domain` is lower-case, A-labels, no trailing dot; `server` is the host (WHOIS) or base URL (RDAP) that answered;
-    `fetched_at` is recorded time (aware UTC), None where the caller did not say. `reason` says in a word what decided
+    `fetched_at` is recorded time (aware UTC), None where the caller did not say; `as_of` is the time that the server
+    says its data has (event time, "last update of RDAP database" or of the WHOIS database). `reason` says in a word what decided
     the outcome. `dnssec` is whether the delegation is signed, None where the record is silent. `name_servers` are
     sorted and unique, and `name_servers_reader` names the code that read them.
     """
@@ -98,6 +101,7 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     server: str = ""
     fetched_at: datetime | None = None
+    as_of: datetime | None = None
     created: DateField = DateField()
     updated: DateField = DateField()
     expires: DateField = DateField()
