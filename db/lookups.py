@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import Connection, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy.dialects.postgresql import insert as upsert
 
-from db.models import Query
+from db.models import Document, Query, WhoisServer
 from intel.entities import Entity
 from intel.facts import Fact
 
 CONCLUSIVE: Final = frozenset({"registered", "not_found"})
 """Outcomes that say something about the domain."""
+LASTING: Final = CONCLUSIVE | {"unsupported"}
+"""Outcomes that asking again soon would not change."""
 ASKED: Final = "asked"
 """Outcome of a question that has no answer yet; one that keeps it was asked by a process that died."""
 REFERRED: Final = "referred"
@@ -49,11 +52,19 @@ ORDER BY f.id
 
 
 def log_question(
-    connection: Connection, *, protocol: str, server: str, reach: str, entity_id: int, reason: str, asked_at: datetime
+    connection: Connection,
+    *,
+    protocol: str,
+    server: str,
+    reach: str,
+    entity_id: int,
+    reason: str,
+    asked_at: datetime,
+    location: str = "",
 ) -> int:
     """Write a question down before it is asked (`asked_at`: recorded time); its id."""
     values = {"protocol": protocol, "server": server, "reach": reach, "entity_id": entity_id, "reason": reason}
-    statement = insert(Query).values(**values, asked_at=asked_at, outcome=ASKED).returning(Query.id)
+    statement = insert(Query).values(**values, asked_at=asked_at, location=location, outcome=ASKED).returning(Query.id)
     return connection.execute(statement).scalar_one()
 
 
@@ -69,20 +80,80 @@ def questions(connection: Connection, *, entity_ids: Sequence[int], reason: str)
     return connection.execute(statement).scalar_one()
 
 
-def last_outcomes(connection: Connection, *, entity_id: int, protocol: str, since: datetime) -> dict[str, str]:
-    """Reach -> outcome of the last question about an entity, of those asked since then (recorded time)."""
-    rows = connection.execute(
-        select(Query.reach, Query.outcome)
-        .ext(distinct_on(Query.reach))
+def keep_answer(
+    connection: Connection,
+    query_id: int,
+    *,
+    outcome: str,
+    location: str,
+    sha256: bytes,
+    answered_at: datetime,
+    status: int | None = None,
+    cut: str = "",
+) -> None:
+    """Write down an answer whose bytes are in the document store: from now on nobody needs to ask for it again."""
+    values = {"outcome": outcome, "location": location, "sha256": sha256, "answered_at": answered_at, "cut": cut}
+    connection.execute(update(Query).where(Query.id == query_id).values(**values, status=status))
+
+
+def kept_answers(connection: Connection, *, entity_id: int, since: datetime) -> list[Any]:
+    """The last answer about an entity of each protocol and reach that asking again would not change, of those kept
+    since then (recorded time).
+
+    Uses ix_query_entity_id.
+    """
+    statement = (
+        select(Query.__table__)
+        .ext(distinct_on(Query.protocol, Query.reach))
+        .where(
+            Query.entity_id == entity_id,
+            Query.asked_at >= since,
+            Query.outcome.in_(LASTING),
+            Query.sha256.is_not(None),
+        )
+        .order_by(Query.protocol, Query.reach, Query.asked_at.desc(), Query.id.desc())
+    )
+    return list(connection.execute(statement))
+
+
+def last_version(connection: Connection, *, entity_id: int, protocol: str, reach: str) -> datetime | None:
+    """The event time of the last answer about an entity that was loaded. Uses ix_query_entity_id and pk_document."""
+    statement = _loaded(Document.as_of, entity_id, protocol, reach)
+    return connection.execute(statement).scalar_one_or_none()
+
+
+def last_digest(connection: Connection, *, entity_id: int, protocol: str, reach: str) -> bytes | None:
+    """The SHA-256 of the last answer about an entity that was loaded. Uses ix_query_entity_id and pk_document."""
+    statement = _loaded(Document.sha256, entity_id, protocol, reach)
+    return connection.execute(statement).scalar_one_or_none()
+
+
+def _loaded(column: Any, entity_id: int, protocol: str, reach: str) -> Any:
+    return (
+        select(column)
+        .join(Query, Query.document_id == Document.id)
         .where(
             Query.entity_id == entity_id,
             Query.protocol == protocol,
-            Query.asked_at >= since,
-            Query.outcome != REFERRED,
+            Query.reach == reach,
+            Query.outcome.in_(CONCLUSIVE),
         )
-        .order_by(Query.reach, Query.asked_at.desc(), Query.id.desc())
+        .order_by(Query.asked_at.desc(), Query.id.desc())
+        .limit(1)
     )
-    return {row.reach: row.outcome for row in rows}
+
+
+def whois_server(connection: Connection, suffix: str, *, since: datetime) -> str | None:
+    """What the root said of a top-level domain since then: its WHOIS server, "" where it has none; None: not asked."""
+    statement = select(WhoisServer.server).where(WhoisServer.suffix == suffix, WhoisServer.learned_at >= since)
+    return connection.execute(statement).scalar_one_or_none()
+
+
+def learn_whois_server(connection: Connection, suffix: str, server: str, *, now: datetime) -> None:
+    """Write down what the root said."""
+    statement = upsert(WhoisServer).values(suffix=suffix, server=server, learned_at=now)
+    values = {"server": server, "learned_at": now}
+    connection.execute(statement.on_conflict_do_update(index_elements=["suffix"], set_=values))
 
 
 def strictest_tlp(connection: Connection, entities: Sequence[Entity]) -> int:

@@ -509,6 +509,11 @@ class Query(Base):
         comment="How it ended: intel.registration.Outcome, or asked (no answer yet), referred or refused"
     )
     document_id: Mapped[int | None] = mapped_column(ForeignKey("document.id"), comment="The answer")
+    location: Mapped[str] = mapped_column(server_default="", comment="What was asked for, as a URL")
+    answered_at: Mapped[datetime | None] = mapped_column(comment="When the answer was kept (recorded time)")
+    sha256: Mapped[bytes | None] = mapped_column(comment="SHA-256 of the answer in the document store, loaded or not")
+    status: Mapped[int | None] = mapped_column(SmallInteger, comment="HTTP status of the answer")
+    cut: Mapped[str] = mapped_column(server_default="", comment="Why the answer is not whole: size, time or reset")
 
 
 class LookupServer(Base):
@@ -531,6 +536,17 @@ class LookupServer(Base):
     throttled: Mapped[int] = mapped_column(Integer, server_default="0", comment="Of them told to slow down")
     last_asked: Mapped[datetime | None] = mapped_column(comment="When it was asked last (recorded time)")
     last_outcome: Mapped[str] = mapped_column(server_default="", comment="How that ended")
+
+
+class WhoisServer(Base):
+    """Who answers WHOIS for a suffix, as the root server said."""
+
+    __tablename__ = "whois_server"
+    __table_args__ = ({"comment": "Who answers WHOIS for a top-level domain, as IANA's server said"},)
+
+    suffix: Mapped[str] = mapped_column(primary_key=True, comment="The top-level domain")
+    server: Mapped[str] = mapped_column(comment="Host, or host:port; empty: it has none")
+    learned_at: Mapped[datetime] = _recorded("When it said so")
 
 
 class Lookup(Base):

@@ -10,7 +10,7 @@ from db import runs, staging
 from db.rows import driver
 from intel.errors import BusyError
 
-_ANALYZED: Final = ("entity", "fact", "fact_history", "link", "watch_item", "finding")
+_ANALYZED: Final = ("entity", "fact", "fact_history", "link", "watch_item", "finding", "seen_domain")
 
 
 def close_dead_runs(engine: Engine) -> int:

@@ -10,7 +10,7 @@ Raw SQL: joins with unnested arrays have no form in SQLAlchemy Core that would r
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
 from uuid import UUID
 
@@ -138,6 +138,38 @@ class _Found:
 
 def load_watch_set(connection: Connection) -> WatchSet:
     """What the active watches look for in certificates, as the warehouse stands now."""
+    found = _watched(connection)
+    _add_same_certificates(connection, found)
+    _add_keys(connection, found)
+    return replace(
+        _name_set(found),
+        addresses=_taken(found.addresses),
+        certificates=_taken(found.certificates),
+        keys=_taken(found.keys),
+        issuers=_taken(found.patterns["issuer"]),
+        subjects=_taken(found.patterns["subject"]),
+        serials=_taken(found.patterns["serial"]),
+    )
+
+
+def load_name_set(connection: Connection) -> WatchSet:
+    """What the active watches look for in names alone."""
+    return _name_set(_watched(connection))
+
+
+def _name_set(found: _Found) -> WatchSet:
+    return WatchSet(
+        scopes=_taken(found.scopes),
+        subtrees=_taken(found.subtrees),
+        zones=_taken(found.zones),
+        names=_taken(found.names),
+        lookalikes=_taken(found.patterns["lookalike"]),
+        keywords=_taken(found.patterns["keyword"]),
+    )
+
+
+def _watched(connection: Connection) -> _Found:
+    """What the items say, and what sources claim of followed actors."""
     found = _Found()
     for match, kind, value in connection.execution_options(yield_per=10_000).execute(text(ITEMS)):
         found.item(match, kind, value)
@@ -148,22 +180,7 @@ def load_watch_set(connection: Connection) -> WatchSet:
             found.address(address)
         if kind in {Kind.CERTIFICATE, Kind.PUBLIC_KEY}:
             found.digest(kind, value)
-    _add_same_certificates(connection, found)
-    _add_keys(connection, found)
-    return WatchSet(
-        scopes=_taken(found.scopes),
-        subtrees=_taken(found.subtrees),
-        zones=_taken(found.zones),
-        names=_taken(found.names),
-        addresses=_taken(found.addresses),
-        certificates=_taken(found.certificates),
-        keys=_taken(found.keys),
-        lookalikes=_taken(found.patterns["lookalike"]),
-        keywords=_taken(found.patterns["keyword"]),
-        issuers=_taken(found.patterns["issuer"]),
-        subjects=_taken(found.patterns["subject"]),
-        serials=_taken(found.patterns["serial"]),
-    )
+    return found
 
 
 def _taken(values: set[T]) -> frozenset[T]:

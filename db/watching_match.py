@@ -32,6 +32,15 @@ CREATE TEMP TABLE watch_match (rule text, watch_id bigint, item_id bigint, since
 CREATE TEMP TABLE watch_form (id bigint PRIMARY KEY, own text, label text) ON COMMIT DROP;
 CREATE TEMP TABLE watch_known (certificate_id bigint, watch_id bigint) ON COMMIT DROP;
 CREATE TEMP TABLE watch_note (watch_id bigint, certificate_id bigint, hub text, list text, what text) ON COMMIT DROP;
+CREATE TEMP TABLE watch_domain (id bigint PRIMARY KEY) ON COMMIT DROP;
+CREATE TEMP TABLE watch_taker (reason text, match text, value text, network inet, since timestamptz, until timestamptz,
+    how text) ON COMMIT DROP;
+CREATE TEMP TABLE watch_end (entity_id bigint, ended_at timestamptz, reason text, fact_id bigint, known_id bigint,
+    how text) ON COMMIT DROP;
+CREATE TEMP TABLE watch_moved (id bigint PRIMARY KEY) ON COMMIT DROP;
+CREATE TEMP TABLE watch_ended (entity_id bigint, ended_at timestamptz, reason text) ON COMMIT DROP;
+CREATE TEMP TABLE watch_said (rule text, watch_id bigint, novelty text, field text, how text, began timestamptz)
+    ON COMMIT DROP;
 CREATE TEMP TABLE watch_hub (id bigint PRIMARY KEY) ON COMMIT DROP;
 CREATE TEMP TABLE watch_chunk (id bigint PRIMARY KEY, match text, kind text, value text, scope text, network inet)
     ON COMMIT DROP;
@@ -168,7 +177,8 @@ SELECT e.id, e.digest, e.kind, e.value, e.scope, e.address, CASE
     WHEN e.kind = 'url' THEN split_part(regexp_replace(split_part(split_part(split_part(
         substring(e.value FROM position('//' IN e.value) + 2), '/', 1), '?', 1), '#', 1), '^.*@', ''), ':', 1)
     ELSE e.value END
-FROM (SELECT subject_id AS id FROM watch_candidate UNION SELECT object_id FROM watch_candidate) c
+FROM (SELECT subject_id AS id FROM watch_candidate UNION SELECT object_id FROM watch_candidate
+      UNION SELECT id FROM watch_domain) c
 JOIN entity e ON e.id = c.id
 """
 

@@ -10,21 +10,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from db.watching_patterns import OF_MATCHES
+from db.ownership_effects import BY_TAKERS, applies
+from db.watching_patterns import NEW, OF_MATCHES, OF_NEW_DOMAINS
+from db.watching_versions import OF_VERSIONS
 
 # What the candidates name as something that a source points at: the subject of a statement by a source, and the object
 # of what connects two things. Registration and resolution facts about a known name do not make that name news, and that
 # two hashes are one certificate's is for the monitor of certificates.
-MENTIONS: Final = """
+MENTIONS: Final = f"""
 INSERT INTO watch_mention
-SELECT fact_id, subject_id, source_id, event_time FROM watch_candidate
-WHERE predicate IN ('listed', 'attributed-to', 'reported-in', 'associated-with', 'communicates-with', 'downloads')
+SELECT c.fact_id, c.subject_id, c.source_id, c.event_time
+FROM watch_candidate c LEFT JOIN watch_entity o ON o.id = c.object_id
+WHERE c.predicate IN ('attributed-to', 'reported-in', 'associated-with', 'communicates-with', 'downloads')
+    OR (c.predicate = 'listed' AND (o.kind, o.value) IS DISTINCT FROM ('label', '{NEW}'))
 UNION
 SELECT c.fact_id, c.object_id, c.source_id, c.event_time
 FROM watch_candidate c JOIN watch_entity o ON o.id = c.object_id
 WHERE c.predicate IN ('uses-name-server', 'uses-mail-host', 'communicates-with', 'downloads', 'registered-by', 'uses')
     OR (c.predicate = 'resolves-to' AND o.scope <> '') OR (c.predicate = 'same-as' AND o.kind <> 'certificate')
-"""
+"""  # noqa: S608 - put together from constants
 
 _EXACT: Final = """
 INSERT INTO watch_match
@@ -89,8 +93,9 @@ WHERE c.predicate = 'created'
 
 # The person who registered, not the technical contact, who is often the hoster's. Two names of the watch count as well:
 # whether both are watched may depend on what is claimed later, and a shared registrant is a lapse all the same. Two
-# known domains are enough to compare with, those known longest: every other one differs from at least one of them.
-_SHARED_REGISTRANT: Final = """
+# known domains are enough to compare with, those known longest: every other one differs from at least one of them. What
+# was stated of a domain that was no longer whose it had been ties nobody to it (db/ownership.py).
+_SHARED_REGISTRANT: Final = f"""
 WITH known AS (
     SELECT DISTINCT ON (h.watch_id, w.object_id, e.scope) h.watch_id, h.item_id, h.since, h.after, w.object_id,
         w.fact_id, e.id AS entity_id, e.scope
@@ -98,6 +103,8 @@ WITH known AS (
     JOIN watch_hit h ON h.entity_id = w.subject_id AND h.match <> 'network'
     JOIN watch_entity e ON e.id = w.subject_id AND e.scope <> ''
     WHERE w.predicate = 'registered-by' AND coalesce(w.role, 'registrant') = 'registrant'
+        AND NOT EXISTS (SELECT FROM watch_ended o WHERE o.entity_id = w.subject_id AND o.ended_at <= w.event_time
+            AND {applies("o", "h.since", "watch_ended")})
     ORDER BY h.watch_id, w.object_id, e.scope, h.since NULLS FIRST, h.item_id, w.fact_id
 )
 INSERT INTO watch_match
@@ -110,9 +117,10 @@ FROM (
 JOIN watch_candidate c ON c.object_id = k.object_id AND c.predicate = 'registered-by'
     AND coalesce(c.role, 'registrant') = 'registrant' AND (k.after IS NULL OR c.event_time >= k.after)
 JOIN watch_entity d ON d.id = c.subject_id AND d.scope <> '' AND d.scope <> k.scope
-JOIN watch_entity r ON r.id = c.object_id AND r.kind IN ('email', 'registrant', 'phone')
-WHERE k.rank <= 2
-"""
+JOIN watch_entity r ON r.id = c.object_id AND r.kind IN ('email', 'registrant', 'phone', 'handle')
+WHERE k.rank <= 2 AND NOT EXISTS (SELECT FROM watch_ended o WHERE o.entity_id = c.subject_id
+    AND o.ended_at <= c.event_time AND o.reason IN {BY_TAKERS})
+"""  # noqa: S608 - put together from constants
 
 _CERTIFICATE_NAME: Final = """
 INSERT INTO watch_match
@@ -219,6 +227,8 @@ STATEMENTS: Final[Mapping[str, str]] = {
     "reused-certificate": _REUSED_CERTIFICATE,
     "mixed-certificate": _MIXED_CERTIFICATE,
     **OF_MATCHES,
+    **OF_NEW_DOMAINS,
+    **OF_VERSIONS,
 }
 
 # What rested on something not being watched is withdrawn once it is: otherwise the findings would depend on whether the

@@ -7,6 +7,11 @@ from __future__ import annotations
 
 from typing import Final
 
+from db.watching_versions import DATED_BY_VERSIONS
+
+_OF_VERSIONS: Final = ", ".join(f"'{rule}'" for rule in DATED_BY_VERSIONS)
+_DATED_BY_VERSIONS: Final = f"({_OF_VERSIONS})"
+
 # What the rules found, once per watch, rule and novelty. An item without `since`, or known longest, is the one named.
 COLLAPSE: Final = """
 INSERT INTO watch_found
@@ -19,23 +24,33 @@ ORDER BY m.watch_id, m.rule, m.novelty, m.since NULLS FIRST, m.item_id, m.other_
 """
 
 # Those that are not findings yet, with what their titles and annotations need: what was found, what else the title
-# names, the item, what the fact says of a match, and whether a hub ties them together. Uses pk_fact and pk_entity.
-NEW_FINDINGS: Final = """
-WITH shared AS (
+# names, the item, what the fact says of a match, whether a hub ties them together, who registered, and what versions
+# say; and findings over versions, whose titles may say more now. Uses pk_fact and pk_entity.
+TOLD_FINDINGS: Final = """
+WITH said AS (
+    SELECT watch_id, rule, encode(substr(sha256(convert_to(novelty, 'UTF8')), 1, 16), 'hex')::uuid AS novelty,
+        array_agg(DISTINCT field) AS fields, array_agg(DISTINCT how) AS how, min(began) AS began
+    FROM watch_said GROUP BY watch_id, rule, novelty
+), shared AS (
     SELECT DISTINCT m.watch_id, m.rule, m.subject_id
     FROM watch_hub b JOIN watch_candidate c ON c.object_id = b.id JOIN watch_match m ON m.fact_id = c.fact_id
     WHERE m.rule IN ('shared-registrant', 'reused-key')
 )
 SELECT g.watch_id, g.rule, g.novelty, s.kind, s.value, s.scope, host(s.address), o.kind, o.value, o.scope,
     host(o.address), i.match, i.kind, i.value, coalesce(f.qualifiers->>'name', ''), coalesce(f.qualifiers->>'why', ''),
-    h.rule IS NOT NULL
+    h.rule IS NOT NULL, r.kind, r.value, r.scope, host(r.address), v.fields, v.how, v.began, g.event_time,
+    n.id, coalesce(n.title, '')
 FROM watch_found g
 JOIN entity s ON s.id = g.subject_id
 LEFT JOIN entity o ON o.id = g.other_id
 JOIN watch_item i ON i.id = g.item_id
 LEFT JOIN fact f ON f.id = g.fact_id AND f.predicate = 'matches'
 LEFT JOIN shared h ON (h.watch_id, h.rule, h.subject_id) = (g.watch_id, g.rule, g.subject_id)
-WHERE NOT EXISTS (SELECT FROM finding n WHERE (n.watch_id, n.rule, n.novelty) = (g.watch_id, g.rule, g.novelty))
+LEFT JOIN fact q ON q.id = g.fact_id AND g.rule = 'shared-registrant'
+LEFT JOIN entity r ON r.id = q.object_id
+LEFT JOIN said v ON (v.watch_id, v.rule, v.novelty) = (g.watch_id, g.rule, g.novelty)
+LEFT JOIN finding n ON (n.watch_id, n.rule, n.novelty) = (g.watch_id, g.rule, g.novelty)
+WHERE n.id IS NULL OR v.rule IS NOT NULL
 ORDER BY g.watch_id, g.rule, g.novelty
 """
 
@@ -49,22 +64,25 @@ ON CONFLICT (watch_id, rule, novelty) DO NOTHING
 
 # A finding that is found again: it may be older than was known, an item that was known longer may match it, and what
 # was withdrawn when its facts went is back. Uses uq_finding_watch_id_rule_novelty.
-REFRESH_FINDINGS: Final = """
-UPDATE finding n SET event_time = CASE n.status WHEN 'withdrawn' THEN g.event_time
+REFRESH_FINDINGS: Final = f"""
+UPDATE finding n SET event_time = CASE WHEN n.status = 'withdrawn' OR g.of_versions THEN g.event_time
         ELSE least(n.event_time, g.event_time) END, item_id = CASE WHEN g.longer THEN g.item_id ELSE n.item_id END,
     status = CASE n.status WHEN 'withdrawn' THEN 'open' ELSE n.status END,
     status_reason = CASE n.status WHEN 'withdrawn' THEN 'stated again' ELSE n.status_reason END,
     changed_at = clock_timestamp()
 FROM (
-    SELECT o.id, f.item_id, f.event_time, old.id IS NULL
+    SELECT o.id, f.item_id, f.event_time, f.rule IN {_DATED_BY_VERSIONS} AS of_versions, old.id IS NULL
         OR (old.since IS NOT NULL AND coalesce(new.since < old.since, true)) AS longer
     FROM watch_found f
     JOIN finding o ON (o.watch_id, o.rule, o.novelty) = (f.watch_id, f.rule, f.novelty)
     JOIN watch_item new ON new.id = f.item_id
     LEFT JOIN watch_item old ON old.id = o.item_id
 ) g
-WHERE n.id = g.id AND (n.event_time > g.event_time OR g.longer OR n.status = 'withdrawn')
-"""
+WHERE n.id = g.id AND (n.event_time > g.event_time OR g.longer OR n.status = 'withdrawn'
+    OR (g.of_versions AND n.event_time <> g.event_time))
+"""  # noqa: S608 - put together from constants
+
+RETITLE: Final = "UPDATE finding SET title = :title, changed_at = clock_timestamp() WHERE id = :id"
 
 # The facts that made it. A finding that gains evidence has changed: its TLP may be stricter now.
 INSERT_EVIDENCE: Final = """
@@ -133,13 +151,15 @@ ON CONFLICT DO NOTHING
 
 # A finding rests on facts that are later than the day its item was known from. Where a fact turns out to be older, it
 # is no evidence; a finding without any is withdrawn. What a mixed certificate names besides may be older: the watched
-# name is what must be later, and WITHDRAW_WATCHED sees to that. Uses ix_finding_fact_fact_id and pk_fact_history.
-WITHDRAW_KNOWN: Final = """
+# name is what must be later, and WITHDRAW_WATCHED sees to that; transitions have dates of their own. Uses
+# ix_finding_fact_fact_id and pk_fact_history.
+WITHDRAW_KNOWN: Final = f"""
 WITH old AS (
     DELETE FROM finding_fact ff
     USING watch_candidate c, fact f, finding n, watch_item i
     WHERE ff.fact_id = c.fact_id AND ff.role = 'new' AND f.id = c.fact_id AND f.batch_id <> :batch_id
-        AND n.id = ff.finding_id AND n.rule <> 'mixed-certificate' AND i.id = n.item_id
+        AND n.id = ff.finding_id AND n.rule NOT IN ('mixed-certificate', {_OF_VERSIONS})
+        AND i.id = n.item_id
         AND c.event_time < date_trunc('day', i.since, 'UTC') + interval '24 hours'
     RETURNING ff.finding_id, ff.fact_id
 ), rest AS (
@@ -155,4 +175,4 @@ UPDATE finding n SET event_time = coalesce(r.event_time, n.event_time), changed_
     status_reason = CASE WHEN r.event_time IS NULL AND n.status IN ('open', 'acknowledged')
         THEN 'stated as of a day on which it was known already' ELSE n.status_reason END
 FROM rest r WHERE n.id = r.finding_id
-"""
+"""  # noqa: S608 - put together from constants

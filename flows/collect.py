@@ -11,22 +11,29 @@ from prefect.runtime import flow_run
 
 from db import status
 from db.engine import warehouse, what_failed
-from intel.config.sources import read_sources
-from intel.errors import BusyError, CollectError
+from db.load import Loaded
+from intel.config.sources import Format, read_sources
+from intel.errors import BusyError, CollectError, ConfigError
 from intel.settings import settings
 from tasks.collect.session import find_source, open_run
 from tasks.collect.task import collect
+from tasks.load.new_domains import Arrived
+from tasks.load.new_domains_task import new_domains
 from tasks.load.task import load
 from tasks.normalize.task import normalize
 
 
 @flow(name="collect-source", flow_run_name="collect {source}", persist_result=False)
 def collect_source(source: str) -> int:
-    """Collect everything that is new from one source: collect -> normalize -> load, slice by slice.
+    """Collect everything that is new from one source: collect -> normalize -> load, slice by slice; of lists of new
+    domains, collect -> new domains.
 
     Returns the number of new facts. A failure is on the run and in `lapsewatch status`; the cursor has not moved.
+    Raises ConfigError for a zone, which is too large to be a document: `compare-zone` takes it.
     """
     entry = find_source(source)
+    if entry.format is Format.ZONE:
+        raise ConfigError(f"couldn't collect {source}: its format is zone; start compare-zone/zone with it")
     new = 0
     with warehouse() as engine, open_run(engine, entry, flow_run=str(flow_run.id or "")) as run:
         more = True
@@ -34,8 +41,11 @@ def collect_source(source: str) -> int:
             collected = collect.submit(run).result()
             if not collected.documents and collected.cursor is None and not collected.problems:
                 break
-            batch = normalize.submit(collected).result()
-            loaded = load.submit(batch).result()
+            loaded: Loaded | Arrived
+            if entry.format is Format.DOMAINS:
+                loaded = new_domains.submit(collected).result()
+            else:
+                loaded = load.submit(normalize.submit(collected).result()).result()
             new += loaded.facts_new
             more = not loaded.last
     return new
@@ -45,12 +55,13 @@ def collect_source(source: str) -> int:
 def collect_cadence(cadence: str) -> None:
     """Collect from every enabled source of a cadence class; one that fails spares the others.
 
-    Raises CollectError where all of them failed. One that another process collects from now has not.
+    Raises CollectError where all of them failed. One that another process collects from now has not. Logs and zones
+    have flows of their own (follow_log.py, zones.py).
     """
     rows: list[dict[str, str | int]] = []
     failed: list[str] = []
     for name, entry in read_sources(settings().configs).items():
-        if not entry.enabled or entry.cadence != cadence or entry.transport == "ct":
+        if not entry.enabled or entry.cadence != cadence or entry.transport == "ct" or entry.format is Format.ZONE:
             continue
         state: State[int] = collect_source(name, return_state=True)
         result: object = state.result(raise_on_failure=False)

@@ -12,18 +12,27 @@ from tasks.upkeep.task import (
     analyze,
     close_dead_runs,
     compact_archive,
+    learn_names,
+    prune_first_sights,
     sweep_documents,
     sweep_staging,
     tidy_archive,
+    tidy_zones,
 )
 
 
 @flow(name="upkeep", persist_result=False)
 def upkeep() -> None:
-    """Close the runs of dead processes, drop what they staged and half wrote, refresh statistics."""
+    """Close the runs of dead processes, drop what they staged and half wrote, refresh statistics; drop old first sights
+    of new domains, then learn from what is left.
+    """
     closed = close_dead_runs.submit()
     swept = sweep_staging.submit(closed)  # type: ignore[call-overload]  # Prefect resolves the future
-    wait([swept, sweep_documents.submit(), analyze.submit()])
+    pruned = prune_first_sights.submit()
+    learnt: PrefectFuture[Any] = learn_names.submit(wait_for=[pruned], return_state=False)
+    wait([swept, sweep_documents.submit(), tidy_zones.submit(), analyze.submit(), pruned, learnt])
+    if _done(learnt) and learnt.result().why_not:
+        get_run_logger().info("the model of names is left as it is: %s", learnt.result().why_not)
 
 
 @flow(name="upkeep-archive", persist_result=False)

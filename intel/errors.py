@@ -9,6 +9,7 @@ LapsewatchError
 │   ├── RefusedError       we refused: a forbidden address, scheme or redirect
 │   ├── UnreachableError   no connection, a timeout, a broken transfer
 │   ├── StatusError        an HTTP status other than success (carries `status`)
+│   ├── LaterError         a server's turn comes later (carries `until`)
 │   ├── ThrottledError     told to slow down (carries `retry_after`, seconds)
 │   └── PagingError        a server that pages without end or without a way on
 ├── WarehouseError         the database said no
@@ -21,6 +22,11 @@ A message says what could not be done, to what, why, and what happens next:
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 class LapsewatchError(Exception):
@@ -73,6 +79,14 @@ class ThrottledError(CollectError):
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class LaterError(CollectError):
+    """A server's turn comes later; `until` is when (aware, UTC, recorded time). Nothing was sent."""
+
+    def __init__(self, message: str, *, until: datetime) -> None:
+        super().__init__(message)
+        self.until = until
 
 
 class PagingError(CollectError):

@@ -90,9 +90,9 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True):
 
     `domain` is lower-case, A-labels, no trailing dot; `server` is the host (WHOIS) or base URL (RDAP) that answered;
     `fetched_at` is recorded time (aware UTC), None where the caller did not say; `as_of` is the time that the server
-    says its data has (event time, "last update of RDAP database" or of the WHOIS database). `reason` says in a word what decided
-    the outcome. `dnssec` is whether the delegation is signed, None where the record is silent. `name_servers` are
-    sorted and unique, and `name_servers_reader` names the code that read them.
+    says its data has (event time, "last update of RDAP database" or of the WHOIS database). `reason` says in a word
+    what decided the outcome. `dnssec` is whether the delegation is signed, None where the record is silent.
+    `name_servers` are sorted and unique, and `name_servers_reader` names the code that read them.
     """
 
     domain: str

@@ -15,10 +15,11 @@ from intel.errors import ConfigError
 from intel.registration import SHOWN_TEXT, Field, FieldState, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 LONGEST_VALUE = 1024
 """A text longer than this is prose, not a registrant's name."""
+SHORT_LINE = 100
 SHORT_REPLY = 500
 """Characters; no registry's terms of use are shorter."""
 
@@ -28,7 +29,7 @@ _LINE_EDGE = " \t%#*;.!:-"
 
 
 class Phrases(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What gives an outcome away: `phrases` anywhere in the text, `lines` as a whole line.
+    """What gives an outcome away: `phrases` anywhere, `lines` as a whole line, `ends` at the end of a short line.
 
     `vague` phrases stand in terms of use too ("too many queries may lead to ..."): they count in a short reply, and
     in a long one only where nothing clearer is said.
@@ -36,6 +37,7 @@ class Phrases(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     phrases: tuple[str, ...] = ()
     lines: tuple[str, ...] = ()
+    ends: tuple[str, ...] = ()
     vague: tuple[str, ...] = ()
 
 
@@ -74,31 +76,64 @@ def folded(text: str) -> str:
 
 def said(body: str, phrases: Phrases, *, domain: str = "") -> str:
     """The first of `phrases` that `body` holds, or an empty string. `{domain}` in a phrase stands for `domain`."""
+    found = first_said(body, phrases, domain=domain)
+    return found[1] if found else ""
+
+
+def first_said(body: str, phrases: Phrases, *, domain: str = "") -> tuple[int, str] | None:
+    """Of `phrases` that `body` holds the one that stands first, after the position of its line or of itself."""
     text = folded(body)
+    found = []
     for phrase in phrases.phrases:
         if "{domain}" in phrase and not domain:
             continue
-        if phrase.replace("{domain}", domain) in text:
-            return phrase
-    if phrases.lines:
-        lines = {folded(line.strip(_LINE_EDGE)).replace(" :", ":") for line in body.splitlines()}
-        return next((line for line in phrases.lines if line in lines), "")
-    return ""
+        at = text.find(phrase.replace("{domain}", domain))
+        if at >= 0:
+            found.append((at, phrase))
+    if phrases.lines or phrases.ends:
+        found.extend(_said_by_line(body, phrases))
+    return min(found, default=None)
+
+
+def _said_by_line(body: str, phrases: Phrases) -> Iterator[tuple[int, str]]:
+    """The position, in folded text, of each line that is one of `lines`, or short and with one of `ends` at its end."""
+    wanted = frozenset(phrases.lines)
+    at = 0
+    for line in body.splitlines():
+        whole = folded(line)
+        bare = whole.strip(_LINE_EDGE).replace(" :", ":")
+        if bare in wanted:
+            yield at, bare
+        elif len(bare) <= SHORT_LINE and bare.endswith(phrases.ends):
+            yield at, next(end for end in phrases.ends if bare.endswith(end))
+        at += len(whole) + bool(whole)
+
+
+def said_vaguely(body: str, phrases: Phrases) -> str:
+    """The first of the vague phrases that `body` holds, or an empty string."""
+    text = folded(body)
+    return next((phrase for phrase in phrases.vague if phrase in text), "")
 
 
 def refusal(body: str, words: RegistrationWords, *, domain: str = "") -> tuple[Outcome, str] | None:
     """Whether `body` says "too fast" or "go away", and the phrase by which it does."""
+    if found := clear_refusal(body, words, domain=domain):
+        return found
+    return vague_refusal(body, words) if len(body) <= SHORT_REPLY else None
+
+
+def clear_refusal(body: str, words: RegistrationWords, *, domain: str = "") -> tuple[Outcome, str] | None:
+    """Whether `body` says "too fast" or "go away" in words that mean nothing else."""
     for outcome, phrases in ((Outcome.THROTTLED, words.throttled), (Outcome.BLOCKED, words.blocked)):
         if phrase := said(body, phrases, domain=domain):
             return outcome, phrase
-    return vague_refusal(body, words) if len(body) <= SHORT_REPLY else None
+    return None
 
 
 def vague_refusal(body: str, words: RegistrationWords) -> tuple[Outcome, str] | None:
     """Whether `body` holds words that say "too fast" or "go away" unless they stand in terms of use."""
-    text = folded(body)
     for outcome, phrases in ((Outcome.THROTTLED, words.throttled), (Outcome.BLOCKED, words.blocked)):
-        if phrase := next((phrase for phrase in phrases.vague if phrase in text), ""):
+        if phrase := said_vaguely(body, phrases):
             return outcome, phrase
     return None
 
@@ -120,6 +155,11 @@ def phone_field(text: str | None, words: RegistrationWords, *, where: str, reade
     if text is not None and text[:4].casefold() == "tel:":
         text = text[4:]
     return _field(text, _phone_state, words, where=where, reader=reader)
+
+
+def handle_field(text: str | None, words: RegistrationWords, *, where: str, reader: str) -> Field:
+    """The id of a contact as a field with its state: one of zeros and signs alone is a placeholder."""
+    return _field(text, _handle_state, words, where=where, reader=reader)
 
 
 def _field(
@@ -180,3 +220,10 @@ def _phone_state(text: str, words: RegistrationWords) -> FieldState:
         return named
     digits = [character for character in text if character.isdigit() and character != "0"]
     return FieldState.VALUE if len(digits) >= 5 else FieldState.PLACEHOLDER
+
+
+def _handle_state(text: str, words: RegistrationWords) -> FieldState:
+    named = _name_state(text, words)
+    if named is not FieldState.VALUE:
+        return named
+    return FieldState.VALUE if text.strip("0-. ") else FieldState.PLACEHOLDER

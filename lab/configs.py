@@ -32,7 +32,11 @@ GREY_HERON: Final = {
 
 @dataclass(frozen=True, kw_only=True)
 class Addresses:
-    """Where the lab listens: base URLs without a slash at the end, WHOIS as (host, port)."""
+    """Where the lab listens: base URLs without a slash at the end, WHOIS as (host, port).
+
+    `bootstrap` and `whois_root` lead to RDAP and WHOIS servers as IANA does; without them `rdap` and `whois` are named
+    for every name.
+    """
 
     feeds: str
     taxii: str
@@ -43,6 +47,8 @@ class Addresses:
     ct_tiled_key: bytes = b""
     rdap: str
     whois: tuple[str, int]
+    bootstrap: str = ""
+    whois_root: str = ""
     allow: frozenset[tuple[str, int]]
 
 
@@ -75,7 +81,8 @@ def write_configs(
     )
     for name, watch in (GREY_HERON if watches is None else watches).items():
         _write(folder / "watches" / name, dict(watch))
-    _lookups(folder / "lookups.yaml", here)
+    _lookups(folder / "lookups.yaml", here, real=watches is not None)
+    _ends(folder / "hubs.yaml")
 
 
 def sources(here: Addresses) -> list[dict[str, Any]]:
@@ -125,6 +132,7 @@ def sources(here: Addresses) -> list[dict[str, Any]]:
     }
     return [
         source("phishing", "list", "lists/phishing.txt", "snapshot", options={"kind": "domain", "label": "phishing"}),
+        source("newly-registered", "domains", "lists/newly-registered.txt", "stream"),
         source("urls", "csv", "csv/urls.csv", "stream", options={"mapping": url_table}),
         source("new-domains", "json", "json/new-domains.json", "stream", options={"mapping": new_domains}),
         source(
@@ -156,14 +164,36 @@ def sources(here: Addresses) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def _lookups(path: Path, here: Addresses) -> None:
-    """Point every look-up at the lab's registry."""
+def _lookups(path: Path, here: Addresses, *, real: bool) -> None:
+    """Point every look-up at the lab's registry; of real data nothing is asked at all."""
     if not path.exists():
         return
     value = yaml.safe_load(path.read_text("utf-8"))
-    value["rdap_servers"] = {"example": f"{here.rdap}/"}
-    value["pause_seconds"] = 0  # everything of the lab is one host
-    value["whois_servers"] = {"example": f"{here.whois[0]}:{here.whois[1]}"}
+    value["manners"] |= {"default": {"per_minute": 6000, "burst": 100, "per_day": 100_000}, "servers": {}}
+    # The story's days are not today, and minutes apart: what was answered yesterday is asked again.
+    value |= {"stale_days": 36_500, "reuse_days": 0}
+    value["refresh"]["most"] = 1
+    value |= {"rdap": not real, "whois": not real}
+    if here.bootstrap:
+        value |= {"bootstrap": here.bootstrap, "whois_root": here.whois_root}
+    else:
+        value["rdap_servers"] = {"example": f"{here.rdap}/"}
+        value["whois_servers"] = {"example": f"{here.whois[0]}:{here.whois[1]}"}
+    _write(path, value)
+
+
+def _ends(path: Path) -> None:
+    """Add who seizes domains in the invented world."""
+    if not path.exists():
+        return
+    value = yaml.safe_load(path.read_text("utf-8"))
+    authority = {
+        "reason": "seized",
+        "how": "its name servers are those of an invented authority",
+        "as_of": f"{world.MONDAY:%Y-%m-%d}",
+        "name_servers": [world.AUTHORITY],
+    }
+    value["ends"] = [*value.get("ends", ()), authority]
     _write(path, value)
 
 

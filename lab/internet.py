@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from lab import world
 from lab.configs import Addresses
 from lab.ct import CtLog
 from lab.feeds import LabClock, World, feeds_app
-from lab.registration import Registry, lab
+from lab.registration import lab
+from lab.registration_records import Registry
 from lab.server import serve
 from lab.taxii import LabCollection, TaxiiLab, taxii_app
 
@@ -60,6 +62,9 @@ class Internet:
         self._logs = logs
         self._taxii = taxii
         self._registry = registry
+        self._moved = time.monotonic()
+        # A registry's data is newer each time that it is asked, and it says so.
+        registry.elapsed = lambda: timedelta(seconds=time.monotonic() - self._moved)
         self.addresses: Addresses
 
     @property
@@ -70,7 +75,7 @@ class Internet:
     def move(self, moment: datetime) -> None:
         """Take every server to `moment`: feeds change, the logs and collections grow, registration data is edited."""
         self._clock.now = moment
-        self._registry.now = moment
+        self._registry.now, self._moved = moment, time.monotonic()
         log, tiled = self._logs.log, self._logs.tiled
         for certificate in self._content.certificates(moment)[log.size :]:
             log.append(certificate)
@@ -106,6 +111,8 @@ def internet(content: Content | None = None, *, at: datetime = world.MONDAY) -> 
             ct_tiled_key=logs.tiled.key_der,
             rdap=registration.rdap["registry"],
             whois=registration.whois["registry"],
+            bootstrap=registration.servers.bootstrap,
+            whois_root=registration.servers.root,
             allow=frozenset({feeds.address, taxii.address, ct.address, tiled.address}) | registration.allow,
         )
         running.move(at)

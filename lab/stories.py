@@ -23,12 +23,16 @@ Check = Callable[[Engine], str]
 
 @dataclass(frozen=True, kw_only=True)
 class Day:
-    """A moment of the story. `incident` holds the indicators that are reported on that day."""
+    """A moment of the story. `incident` holds the indicators that are reported on that day.
+
+    `looks`: registration look-ups that are due are done.
+    """
 
     title: str
     said: str
     moment: datetime
     incident: tuple[str, ...] = ()
+    looks: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +44,8 @@ class Story:
     write_configs: Callable[[Path], None]
     logs: Sequence[str] = ()
     checks: Sequence[Check] = field(default=())
+    registrations: Sequence[str] = ()
+    """Domains whose registration is shown at the end."""
     explained: int = 8
 
 
@@ -75,28 +81,39 @@ def invented() -> Iterator[Story]:
             days=(
                 Day(
                     title="Monday: what sources say of Grey Heron",
-                    said="A trail names hosts of the actor; feeds, a TAXII server and two CT logs are read.",
+                    said=(
+                        "A trail names hosts of the actor; feeds, a TAXII server and two CT logs are read, and"
+                        " registries are asked about what is watched."
+                    ),
                     moment=world.MONDAY,
+                    looks=True,
                 ),
                 Day(
                     title="Wednesday: the actor prepares, and makes mistakes",
                     said=(
                         f"{world.NEW_DOMAIN} is registered without privacy, points to an address of the actor's, and"
                         f" has a certificate with an old key. Another certificate names a host of the actor's beside"
-                        f" {world.BESIDE}, and somebody takes one for {world.LOOKALIKE}."
+                        f" {world.BESIDE}, and somebody takes one for {world.LOOKALIKE}. A list of new domains names"
+                        f" both, and {world.FALLBACK}, which nobody had registered."
                     ),
+                    looks=True,
                     moment=world.WEDNESDAY,
                     incident=(world.NEW_DOMAIN,),
                 ),
                 Day(
                     title="Friday: the registrant is hidden",
-                    said="The registration is redacted now; what it said on Wednesday is kept.",
+                    said=(
+                        "The registration is redacted now; what it said on Wednesday is kept."
+                        f" {world.SEIZED} is the actor's no longer: it was seized."
+                    ),
                     moment=world.FRIDAY,
+                    looks=True,
                 ),
             ),
             move=net.move,
             write_configs=lambda folder: write_configs(folder, net.addresses),
             logs=("lab-ct", "lab-ct-static"),
+            registrations=(world.NEW_DOMAIN,),
             checks=(
                 finds(
                     "reused-key",
@@ -114,6 +131,21 @@ def invented() -> Iterator[Story]:
                     "mixed-certificate",
                     "a certificate names a watched host and a name that nobody knew",
                     name=world.BESIDE,
+                    once=True,
+                ),
+                finds(
+                    "registrant-hidden",
+                    "the new domain's registrant was exposed on Wednesday and hidden on Friday",
+                    name=world.NEW_DOMAIN,
+                    once=True,
+                ),
+                finds("shared-registrant", "an old domain of the actor's has the new one's registrant"),
+                finds("seized", "a domain of the actor's was seized", name=world.SEIZED, once=True),
+                finds("new-domain", "a list of new domains names a watched one", name=world.FALLBACK),
+                finds(
+                    "lookalike-domain",
+                    "a list of new domains names what looks like our domain",
+                    name=world.LOOKALIKE,
                     once=True,
                 ),
                 finds("new-resolution", "the newly registered domain leads to a watched address"),

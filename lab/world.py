@@ -6,6 +6,9 @@ The story: on Monday sources name a few hosts of "Grey Heron". On Wednesday it r
 registrant, points it to an address that it has used before, and takes a certificate for it with the key of an older
 one; another certificate names a host of its beside a name that nobody knew, and somebody takes one for a name that
 looks like ours. On Friday the registrant is hidden. An analyst who watches from Monday on sees it all.
+
+Registries know more of the actor: an old domain that shows the same registrant to this day, one that malware names and
+that nobody had registered before Wednesday, and one that a court takes away on Friday.
 """
 
 from __future__ import annotations
@@ -14,13 +17,13 @@ import hashlib
 import json
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from lab.certificates import Authority, Order, key_from_seed
 from lab.ct import CtLog
-from lab.registration import Person, Record, Registry
+from lab.registration_records import Person, Registry, hide, history, register, seize
 
 MONDAY: Final = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 WEDNESDAY: Final = MONDAY + timedelta(days=2)
@@ -34,6 +37,14 @@ OUR_DOMAIN: Final = "harbour.example"
 LOOKALIKE: Final = "harb0ur.example"
 BESIDE: Final = "quiet-freight.example"
 """What nobody knew before a certificate named it together with a host of the actor's."""
+OLD_DOMAIN: Final = "heron-freight.example"
+"""The actor's, registered long ago by the one who registers `NEW_DOMAIN`, and never hidden."""
+FALLBACK: Final = "heron-standby.example"
+"""What the actor's malware falls back to; registered on Wednesday."""
+SEIZED: Final = "heron-parcel.example"
+"""The actor's until Friday, when it is seized."""
+AUTHORITY: Final = "seized-by.example"
+"""Below it are the name servers of what a court takes away."""
 _NAMESPACE: Final = uuid.UUID("6f0f3a52-6a54-4a53-9c7f-0d9f5a3f8f11")
 
 _NOISE: Final = tuple(f"parcel-{number:03d}.example" for number in range(120))
@@ -43,6 +54,7 @@ def documents(at: datetime) -> dict[str, tuple[bytes, str]]:
     """Path -> (body, media type) of every feed at this moment."""
     found: dict[str, tuple[bytes, str]] = {
         "lists/phishing.txt": (_phishing_list(at), "text/plain"),
+        "lists/newly-registered.txt": (_newly_registered(at), "text/plain"),
         "csv/urls.csv": (_url_table(at), "text/csv"),
         "json/new-domains.json": (_new_domains(at), "application/json"),
         "trails/apt_greyheron.txt": (_trail(at), "text/plain"),
@@ -73,22 +85,27 @@ def taxii_objects(at: datetime) -> list[tuple[datetime, dict[str, Any]]]:
 
 def registry() -> Registry:
     """Who registered what, and how that is shown from when."""
-    operator = Person(name="Invented Operator", organisation="", email="ops@heron-mail.example")
-    exposed = Record(
-        created=WEDNESDAY - timedelta(hours=6),
-        updated=WEDNESDAY - timedelta(hours=6),
-        expires=WEDNESDAY + timedelta(days=365),
-        registrant=operator,
-        name_servers=("ns1.quiet-dns.example", "ns2.quiet-dns.example"),
+    operator = Person(
+        name="Invented Operator", organisation="", email="ops@heron-mail.example", phone="", handle="C2207-LAB"
     )
-    first = replace(
-        exposed, created=MONDAY - timedelta(days=90), updated=MONDAY - timedelta(days=90), privacy="declared"
-    )
-    hidden = replace(exposed, privacy="declared", updated=FRIDAY - timedelta(hours=2))
+    theirs: dict[str, Any] = {
+        "registrant": operator,
+        "name_servers": ("ns1.quiet-dns.example", "ns2.quiet-dns.example"),
+    }
+    another = Person(name="Invented Buyer", organisation="", email="buyer@post.example", phone="", handle="C3310-LAB")
+    before = MONDAY - timedelta(days=90)
     return Registry(
         versions={
-            KNOWN_DOMAIN: ((first.created, first),),
-            NEW_DOMAIN: ((exposed.created, exposed), (FRIDAY - timedelta(hours=2), hidden)),
+            KNOWN_DOMAIN: history((before, register(privacy="declared", **theirs))),
+            OLD_DOMAIN: history((before - timedelta(days=200), register(**theirs))),
+            SEIZED: history(
+                (before, register(privacy="proxy", **theirs)), (FRIDAY - timedelta(hours=6), seize(AUTHORITY))
+            ),
+            NEW_DOMAIN: history(
+                (WEDNESDAY - timedelta(hours=6), register(**theirs)), (FRIDAY - timedelta(hours=2), hide())
+            ),
+            FALLBACK: history((WEDNESDAY - timedelta(hours=5), register(privacy="proxy", **theirs))),
+            LOOKALIKE: history((WEDNESDAY - timedelta(hours=3), register(privacy="placeholder", registrant=another))),
         },
         now=MONDAY,
     )
@@ -185,6 +202,16 @@ def _phishing_list(at: datetime) -> bytes:
     return "\n".join([*lines, ""]).encode()
 
 
+def _newly_registered(at: datetime) -> bytes:
+    """The names that were registered on the day before, one a line, as sellers of such lists give them."""
+    names = list(_NOISE[80:110])
+    if at >= WEDNESDAY:
+        names = [*(f"shop-{number:04d}.example" for number in range(2000)), NEW_DOMAIN, FALLBACK, LOOKALIKE]
+    if at >= FRIDAY:
+        names = [f"shop-{number:04d}.example" for number in range(2000, 3000)]
+    return "\n".join([*sorted(names), ""]).encode()
+
+
 def _url_table(at: datetime) -> bytes:
     rows = ["date,type,indicator,tag,reference"]
     for number, name in enumerate(_NOISE[:30]):
@@ -233,6 +260,9 @@ def _trail(at: datetime) -> bytes:
         KNOWN_ADDRESS,
         "198.51.100.77:8443",
         "heron.dynamic-dns.example",
+        OLD_DOMAIN,
+        FALLBACK,
+        SEIZED,
     ]
     if at >= FRIDAY:
         lines += ["", "# Reference: https://reports.example/grey-heron-again", "", NEW_DOMAIN]

@@ -44,7 +44,7 @@ class Home:
             "rdap_servers": {"example": self.internet.rdap["registry"], "test": self.internet.rdap["registry"]},
             "whois_servers": {"example": f"{host}:{port}", "test": f"{host}:{port}"},
             "whois_root": "",
-            "pause_seconds": 0,
+            "manners": {"default": {"per_minute": 60_000, "burst": 1000, "per_day": 100_000}},
         }
         (self.configs / "lookups.yaml").write_text(yaml.safe_dump(entries | values))
 

@@ -18,10 +18,13 @@ from typer.main import get_command
 
 from intel.config.ct import read_ct
 from intel.config.lookups import read_lookups
+from intel.config.newdomains import read_new_domains
 from intel.config.organisation import read_organisation
 from intel.config.publishing import read_publishing
+from intel.config.registrars import read_registrars
 from intel.config.sources import Source, read_network, read_sources
 from intel.config.watches import read_watches
+from intel.rdap_bootstrap import REGISTRIES, read_bootstrap
 from intel.registration_words import read_words
 
 CHECKOUT: Final = Path(__file__).resolve().parent.parent
@@ -278,8 +281,11 @@ def test_every_file_of_configs_is_read_by_a_schema() -> None:
         "hubs.yaml": lambda: read_hubs(CONFIGS / "hubs.yaml"),
         "lookups.yaml": lambda: read_lookups(CONFIGS),
         "network.yaml": lambda: read_network(CONFIGS),
+        "newdomains.yaml": lambda: read_new_domains(CONFIGS),
         "organisation.yaml": lambda: read_organisation(CONFIGS),
         "publishing.yaml": lambda: read_publishing(CONFIGS),
+        "rdap": lambda: read_bootstrap({name: (CONFIGS / "rdap" / f"{name}.json").read_bytes() for name in REGISTRIES}),
+        "registrars.yaml": lambda: read_registrars(CONFIGS),
         "registration.yaml": lambda: read_words((CONFIGS / "registration.yaml").read_bytes()),
         "sources": lambda: read_sources(CONFIGS),
         "watches": lambda: read_watches(CONFIGS),

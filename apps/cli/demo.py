@@ -25,6 +25,7 @@ from taxii2client.v21 import Collection, as_pages
 from apps.cli import deployments
 from apps.cli.findings import why
 from apps.cli.output import console, show_table
+from apps.cli.registration import registration
 from apps.cli.up import everything, taxii_address
 from db import findings as finding_queries
 from db import incidents, partners
@@ -37,6 +38,8 @@ from lab.stories import Story, invented, real
 from tasks.watch import items
 
 COLLECT: Final = ("collect-cadence/hourly", {"cadence": "hourly"})
+# The story's days are minutes apart: what is due tomorrow is asked about today.
+LOOK_UP: Final = ("look-up/due", {"seconds": 60, "ahead_days": 2})
 _PATIENCE: Final = 30
 MONITORS: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
     ("monitor-registrations/registrations", {}),
@@ -116,6 +119,8 @@ def _tell(engine: Engine, story: Story) -> list[str]:
         wrong += _run([COLLECT])
         if story.logs:
             wrong += _run([("follow-log/log", {"source": log}) for log in story.logs])
+        if day.looks:
+            wrong += _run([LOOK_UP])
         wrong += _judge()
         _collected(engine)
         _findings(engine)
@@ -126,6 +131,9 @@ def _tell(engine: Engine, story: Story) -> list[str]:
     for row in _list(engine, limit=story.explained):
         console.print()
         why(row["finding"])
+    for domain in story.registrations:
+        _heading(f"lapsewatch registration {domain}")
+        registration(domain)
     _next(engine)
     _heading("What a partner's TAXII client gets")
     wrong += _partner(engine)

@@ -126,7 +126,7 @@ def _evidence(title: str, facts: tuple[review.Evidence, ...]) -> None:
                 f"{fact.subject} {fact.predicate} {fact.object}{f' ({fact.detail})' if fact.detail else ''}".strip(),
                 (
                     f"says {fact.source} ({fact.reliability}), {fact.tlp}",
-                    f"since {cell(fact.first_seen)}, recorded {cell(fact.recorded_at)} (UTC)",
+                    f"since {_span(fact)}, recorded {cell(fact.recorded_at)} (UTC)",
                     f"reference {fact.reference}" if fact.reference else "",
                     f"document {fact.location} {fact.locator}".rstrip() if fact.location else "",
                 ),
@@ -134,6 +134,10 @@ def _evidence(title: str, facts: tuple[review.Evidence, ...]) -> None:
             for fact in review.merged(facts)
         ),
     )
+
+
+def _span(fact: review.Evidence) -> str:
+    return cell(fact.first_seen) + (f", until {cell(fact.ended)}" if fact.ended else "")
 
 
 def acknowledge(number: Number) -> None:

@@ -8,7 +8,20 @@ from typing import Any, Final
 import typer
 from typer.core import TyperGroup
 
-from apps.cli import database, findings, incident, logs, partners, running, sources, watches
+from apps.cli import (
+    database,
+    domains,
+    findings,
+    incident,
+    logs,
+    lookup,
+    partners,
+    registration,
+    running,
+    sources,
+    status,
+    watches,
+)
 from apps.cli.output import faults_to_exit_codes
 
 
@@ -38,9 +51,13 @@ def _begin(verbose: bool = typer.Option(False, "--verbose", "-v", help="Say on s
 
 running.register(app)
 sources.register(app)
+status.register(app)
 watches.register(app)
 findings.register(app)
 incident.register(app)
+registration.register(app)
+lookup.register(app)
+domains.register(app)
 partners.register(app)
 logs.register(app)
 database.register(app)

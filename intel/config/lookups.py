@@ -27,6 +27,11 @@ class Reach(IntEnum):
         """The name as files and the table `query` write it: `third party`."""
         return self.name.lower().replace("_", " ")
 
+    @classmethod
+    def of(cls, label: str) -> Reach:
+        """The reach of a label. Raises KeyError."""
+        return cls[label.upper().replace(" ", "_")]
+
 
 def _reach(value: Any) -> Any:
     if isinstance(value, str):
@@ -57,6 +62,57 @@ class Ceilings(Strict):
         return value
 
 
+class Manner(Strict):
+    """How one server is asked, where it is not asked like the others."""
+
+    per_minute: float | None = Field(default=None, gt=0, le=60_000)
+    burst: int | None = Field(default=None, ge=1)
+    per_day: int | None = Field(default=None, ge=0)
+
+
+class Pace(Strict):
+    """How often a server is asked: `per_minute` in the long run, `burst` at once, `per_day` between midnights (UTC)."""
+
+    per_minute: float = Field(default=12, gt=0, le=60_000)
+    burst: int = Field(default=2, ge=1)
+    per_day: int = Field(default=1000, ge=0)
+
+
+class Manners(Strict):
+    """How servers are asked, and when they are left alone. A server is a host, or host:port, whatever it speaks for."""
+
+    default: Pace = Pace()
+    servers: dict[str, Manner] = Field(default_factory=dict)
+    patience: float = Field(default=20, ge=0)
+    """Seconds that a question waits for its turn; where its turn is later, it is asked later."""
+    rest: float = Field(default=60, gt=0)
+    """Seconds that a server rests which said "too fast" without saying for how long; twice as many each time."""
+    failures: int = Field(default=3, ge=1)
+    """Failures in a row after which a server is left alone for `rest`, and then tried with one question."""
+    longest_rest: float = Field(default=86_400, gt=0)
+    """Seconds after which any server is tried again, whatever it asked for."""
+
+    @field_validator("servers")
+    @classmethod
+    def _keys(cls, value: dict[str, Manner]) -> dict[str, Manner]:
+        return {server_key(server): manner for server, manner in value.items()}
+
+    def of(self, server: str) -> Pace:
+        """How `server` (a key) is asked."""
+        given = self.servers.get(server)
+        said = {} if given is None else given.model_dump(exclude_none=True)
+        return self.default.model_copy(update=said)
+
+
+class Refresh(Strict):
+    """How often what is watched is asked about again, in days: as often as it changes, within these bounds."""
+
+    enabled: bool = True
+    first: float = Field(default=1, gt=0)
+    least: float = Field(default=0.5, gt=0)
+    most: float = Field(default=30, gt=0)
+
+
 class Lookups(Strict):
     """Which look-ups are on, and within what bounds."""
 
@@ -77,8 +133,18 @@ class Lookups(Strict):
     """Questions that one incident may cost, all protocols together."""
     reuse_days: float = Field(default=1, ge=0)
     """Days for which an answer is used without asking again."""
-    pause_seconds: float = Field(default=1, ge=0)
-    """Seconds between two questions to the same server."""
+    manners: Manners = Manners()
+    refresh: Refresh = Refresh()
+    per_day: int = Field(default=5000, ge=0)
+    """Questions a day, to all servers together, for all but incidents."""
+    workers: int = Field(default=8, ge=1, le=64)
+    """Things asked about side by side by one process."""
+    attempts: int = Field(default=8, ge=1)
+    """How often something is asked about again that nobody would answer for, a longer pause between each."""
+    whois_servers_days: float = Field(default=30, gt=0)
+    """Days for which the root's word on a suffix's WHOIS server is used."""
+    stale_days: float = Field(default=7, ge=0)
+    """A server's own word on how recent its data is ("last update of ...") is believed within so many days."""
 
     @field_validator("rdap_servers", "whois_servers")
     @classmethod
@@ -102,6 +168,14 @@ class Lookups(Strict):
 
 
 WHOIS_PORT: Final = 43
+
+
+def server_key(server: str) -> str:
+    """What a server is known by: host, or host:port where the port is none of its protocol's. Takes URLs too."""
+    scheme, separator, rest = server.strip().lower().partition("://")
+    authority = (rest if separator else scheme).partition("/")[0].rpartition("@")[2]
+    ports = {"https": ":443", "http": ":80"}
+    return authority.removesuffix(ports.get(scheme, f":{WHOIS_PORT}") if separator else f":{WHOIS_PORT}")
 
 
 def split_server(text: str) -> tuple[str, int]:

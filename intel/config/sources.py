@@ -147,6 +147,8 @@ class Options(Strict):
     mapping: Mapping | None = None
     naming_authority: str = ""
     """Prefix of the actors' ids that the source claims: `maltrail`, `misp-galaxy`, `mitre`."""
+    catch_up_days: int = Field(default=7, ge=1, le=31)
+    """HTTP whose location names a day (`{day}` or `{day.zip:base64}`): how many missed days are asked for again."""
     collection: str = ""
     """TAXII: id or alias of the collection."""
     api_root: str = ""

@@ -79,11 +79,13 @@ class WatchSet:
         return _by_width(self.addresses)
 
     @cached_property
-    def _imitated(self) -> Lookalikes | None:
+    def imitated(self) -> Lookalikes | None:
+        """The index of `lookalikes`; None where there are none."""
         return Lookalikes(self.lookalikes) if self.lookalikes else None
 
     @cached_property
-    def _words(self) -> Keywords | None:
+    def words(self) -> Keywords | None:
+        """The index of `keywords`; None where there are none."""
         return Keywords(self.keywords) if self.keywords else None
 
     @cached_property
@@ -114,8 +116,8 @@ class WatchSet:
         """
         hits: dict[Hit, None] = {}
         bare = [self._name(name, hits) for name in view.names]
-        if self._imitated is not None:
-            self._lookalikes(self._imitated, view.names, bare, hits)
+        if self.imitated is not None:
+            self._lookalikes(self.imitated, view.names, bare, hits)
         if self.addresses:
             for address in view.ip_addresses:
                 self._address(address, hits)
@@ -125,8 +127,8 @@ class WatchSet:
         key = view.spki_sha256
         if key is not None and (key in self.keys or key in learned):
             hits[Hit(by=By.KEY, watched=key.hex(), named=key.hex())] = None
-        if self._words is not None:
-            for one in self._words.find(view.names):
+        if self.words is not None:
+            for one in self.words.find(view.names):
                 hits[Hit(by=By.KEYWORD, watched=one.keyword, named=one.name, why=one.why)] = None
         if self.issuers:
             for pattern in self._issuers.remembered(view.issuer):

@@ -49,6 +49,17 @@ class Keywords:
                 break
         return list(found.values())[:MAX_FOUND]
 
+    def suspects(self, names: Sequence[str]) -> set[int]:
+        """The places of those names that may hold a keyword: all that `find` has an answer for."""
+        found = {place for place, name in enumerate(names) if "xn--" in name}
+        text = "\n".join(names)
+        starts: list[int] = []
+        for start, end in self._search.spans(text):
+            if text[start:end] in self._keywords:
+                starts = starts or list(accumulate((len(name) + 1 for name in names), initial=0))
+                found.add(bisect_right(starts, start) - 1)
+        return found
+
     def _search_some(self, names: Sequence[str], found: dict[str, Found]) -> int:
         text = "\n".join(names)
         read: Sequence[tuple[str, str]] | None = None

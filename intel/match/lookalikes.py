@@ -10,14 +10,17 @@ Watched domains, and names below them, imitate nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from itertools import accumulate
 from typing import Final
 
 import msgspec
 
 from intel.match.glyphs import MAX_LABEL, collapsed, folded, plain, printable, shown
 from intel.match.imitations import MIN_BELOW, MIN_INNER, MIN_TOKEN, Imitation, Verdict, near, within
-from intel.match.near import NearIndex
+from intel.match.near import Halves, NearIndex
 from intel.match.words import WordSearch
 
 MAX_IMITATED: Final = 16
@@ -59,6 +62,10 @@ class Lookalikes:
         self._known: dict[str, tuple[Lookalike, ...]] = {}
         self._idle: set[str] = set()
 
+    @cached_property
+    def _halves(self) -> Halves:
+        return Halves(form for _, form in self._forms())
+
     def _forms(self) -> Iterator[tuple[int, str]]:
         for number, text in enumerate(self._plain):
             form = folded(text)
@@ -90,6 +97,54 @@ class Lookalikes:
         if left == "www" or self._is_own(registrable):
             return known
         return known + self._before(left, registrable)
+
+    def suspects(self, registrables: Sequence[str]) -> set[int]:
+        """The places of those registrable domains that `find` has an answer for.
+
+        For streams of names that hardly ever have one: they are folded and searched together.
+        """
+        if not registrables:
+            return set()
+        labels = [name.partition(".")[0] for name in registrables]
+        # A label that is shown as something else is worth the whole look.
+        found = {place for place, label in enumerate(labels) if label.startswith("xn--") or not label.isascii()}
+        found.update(self._suspect("\n".join(labels)))
+        pairs = [place for place, label in enumerate(labels) if collapsed(label) is not label]
+        if pairs:
+            text = "\n".join(collapsed(labels[place]) for place in pairs)
+            found.update(pairs[number] for number in self._suspect(text))
+        return {place for place in found if self.find(registrables[place], registrables[place])}
+
+    def _suspect(self, text: str) -> set[int]:
+        """The numbers of the lines, plain labels, that are near to what is watched, or hold it beside what may be."""
+        form = folded(text)
+        forms = form.split("\n")
+        found = set(self._index.has_near(forms, self._halves))
+        at = self._index.at
+        for number, one in enumerate(forms):
+            if "-" in one and number not in found and self._between_hyphens(one):
+                found.add(number)
+        starts: list[int] = []
+        for start, end in self._search.spans(form):
+            numbers = at(form[start:end])
+            if numbers:
+                starts = starts or list(accumulate((len(one) + 1 for one in forms), initial=0))
+                line = bisect_right(starts, start) - 1
+                if line not in found and self._holds(text, (start, end), (starts[line], starts[line + 1] - 1), numbers):
+                    found.add(line)
+        return found
+
+    def _holds(self, text: str, span: tuple[int, int], line: tuple[int, int], numbers: Sequence[int]) -> bool:
+        """Whether one of these watched labels, which a part of a line may look like, is imitated within the line."""
+        (start, end), (first, last) = span, line
+        label = text[first:last]
+        return any(within(self._plain[one], label, label, start - first, end - first) for one in numbers)
+
+    def _between_hyphens(self, form: str) -> bool:
+        at = self._index.at
+        if form.count("-") > 1 and at(form.replace("-", "")):
+            return True
+        return any(MIN_TOKEN <= len(token) < MIN_INNER and at(token) for token in form.split("-"))
 
     def _remember(self, registrable: str) -> tuple[Lookalike, ...]:
         if len(self._known) >= _CACHED:

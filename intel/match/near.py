@@ -89,6 +89,61 @@ class NearIndex(WordIndex):
                 found += self._numbers(value)
         return found
 
+    def has_near(self, words: Iterable[str], halves: Halves) -> Iterator[int]:
+        """The places of those words that have one at most one edit away, in order, and of a few that do not."""
+        bits, mask, numbers = self._bits, self._mask, self._numbers
+        for number, word in halves.pass_through(words):
+            value = hash(word)
+            if bits[value >> 3 & mask] >> (value & 7) & 1 and numbers(value):
+                yield number
+                continue
+            for place in range(len(word)):
+                value = hash(word[:place] + word[place + 1 :])
+                if bits[value >> 3 & mask] >> (value & 7) & 1 and numbers(value):
+                    yield number
+                    break
+
+
+class Halves:
+    """Which words may have one at most one edit away: a sieve in front of `NearIndex.has_near`.
+
+    One edit, or two neighbours swapped, leaves the beginning or the end of a word as it was, the half of it less one
+    character: so the words are entered with those halves, for each length that a near one may have.
+    """
+
+    __slots__ = ("_bits", "_mask")
+
+    def __init__(self, words: Iterable[str]) -> None:
+        values = {
+            value
+            for word in words
+            for size in range(max(len(word) - 1, 1), len(word) + 2)
+            if (half := (size - 1) // 2)
+            for value in (hash(word[:half]) + size, hash(word[-half:]) - size)
+        }
+        mask = (1 << max(len(values) * _SIEVE, 64).bit_length() - 3) - 1
+        bits = bytearray(mask + 1)
+        for value in values:
+            bits[value >> 3 & mask] |= 1 << (value & 7)
+        self._bits, self._mask = bits, mask
+
+    def pass_through(self, words: Iterable[str]) -> Iterator[tuple[int, str]]:
+        """Those of the words that may have a near one, each with its place."""
+        bits, mask = self._bits, self._mask
+        for number, word in enumerate(words):
+            size = len(word)
+            half = (size - 1) // 2
+            if half <= 0:
+                yield number, word
+                continue
+            value = hash(word[:half]) + size
+            if bits[value >> 3 & mask] >> (value & 7) & 1:
+                yield number, word
+                continue
+            value = hash(word[-half:]) - size
+            if bits[value >> 3 & mask] >> (value & 7) & 1:
+                yield number, word
+
 
 def remainders(word: str) -> Iterator[str]:
     """The word, and what is left of it without each of its characters, each once."""

@@ -20,7 +20,7 @@ from sqlalchemy import Engine
 from db.engine import warehouse
 from intel.config.organisation import read_organisation
 from intel.config.publishing import read_publishing
-from intel.config.sources import Source, read_sources
+from intel.config.sources import Format, Source, read_sources
 from intel.config.watches import read_watches
 from intel.errors import BusyError
 from intel.names import default_suffixes
@@ -29,6 +29,7 @@ from tasks.collect.session import open_run
 from tasks.collect.slices import collect_slice
 from tasks.load import ct
 from tasks.load.load import load_batch
+from tasks.load.new_domain_lists import load_lists
 from tasks.normalize.stage import stage
 from tasks.publish.publish import publish
 from tasks.records import Run
@@ -84,6 +85,9 @@ def _ingest(engine: Engine, source: Source) -> None:
             collected = collect_slice(engine, source, run)
             if not collected.documents and collected.cursor is None and not collected.problems:
                 break
+            if source.format is Format.DOMAINS:
+                more = not load_lists(engine, source, collected).last
+                continue
             more = not load_batch(engine, stage(engine, source, collected)).last
 
 

@@ -87,11 +87,26 @@ def upgrade() -> None:
     sa.UniqueConstraint('zone', 'as_of', name=op.f('uq_zone_snapshot_zone_as_of')),
     comment='A zone file as it was at one time, sorted, kept to compare the next with'
     )
+    op.add_column('query', sa.Column('location', sa.Text(), server_default='', nullable=False, comment='What was asked for, as a URL'))
+    op.add_column('query', sa.Column('answered_at', sa.DateTime(timezone=True), nullable=True, comment='When the answer was kept (recorded time)'))
+    op.add_column('query', sa.Column('sha256', sa.LargeBinary(), nullable=True, comment='SHA-256 of the answer in the document store, loaded or not'))
+    op.add_column('query', sa.Column('status', sa.SmallInteger(), nullable=True, comment='HTTP status of the answer'))
+    op.add_column('query', sa.Column('cut', sa.Text(), server_default='', nullable=False, comment='Why the answer is not whole: size, time or reset'))
+    op.create_table('whois_server',
+    sa.Column('suffix', sa.Text(), nullable=False, comment='The top-level domain'),
+    sa.Column('server', sa.Text(), nullable=False, comment='Host, or host:port; empty: it has none'),
+    sa.Column('learned_at', sa.DateTime(timezone=True), server_default=sa.text('clock_timestamp()'), nullable=False, comment='When it said so (recorded time)'),
+    sa.PrimaryKeyConstraint('suffix', name=op.f('pk_whois_server')),
+    comment="Who answers WHOIS for a top-level domain, as IANA's server said"
+    )
     op.create_index('ix_query_document_id', 'query', ['document_id'], unique=False, postgresql_where='document_id IS NOT NULL')
 
 
 def downgrade() -> None:
     op.drop_index('ix_query_document_id', table_name='query', postgresql_where='document_id IS NOT NULL')
+    op.drop_table('whois_server')
+    for column in ('location', 'answered_at', 'sha256', 'status', 'cut'):
+        op.drop_column('query', column)
     op.drop_table('zone_snapshot')
     op.drop_table('ownership_end')
     op.drop_index('ix_lookup_due', table_name='lookup', postgresql_where='due_at IS NOT NULL')

@@ -11,21 +11,23 @@ from datetime import datetime
 from typing import Final
 
 import msgspec
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from db import enrich, incidents
 from db.incidents import Incident
 from intel.config.organisation import Organisation, read_organisation
-from intel.entities import masked
+from intel.entities import Kind, entity, masked
 from intel.errors import LapsewatchError
 from intel.settings import settings
 from tasks.assess import report_inferred as inferred
 from tasks.assess import report_known as told
+from tasks.assess import report_registration as of_registration
 from tasks.assess import wording as say
 from tasks.assess.connected import addresses_seen, connected_domains, names_seen
 from tasks.assess.investigation import Watched, watch_name
 from tasks.assess.targeting import targeting
 from tasks.collect.fetched import utc_now
+from tasks.enrich.history import History, read_history
 from tasks.enrich.known import claims_about
 from tasks.enrich.records import Case, Certificates, Claim, Known, Network, PassiveDns, Registered
 from tasks.watch.review import Explanation, explain
@@ -33,6 +35,7 @@ from tasks.watch.review import Explanation, explain
 TOP_FINDINGS: Final = 25
 TOP_CONNECTED: Final = 25
 TOP_CLAIMS: Final = 5
+TOP_HISTORIES: Final = 100
 _SHOWN_FAILURES: Final = 60
 
 
@@ -99,6 +102,7 @@ def write_report(engine: Engine, case: Case, found: Branches) -> Report:
             found,
             explained,
             connected=claims_about(connection, domains[:TOP_CONNECTED], top=TOP_CLAIMS),
+            histories=histories_of(connection, case, now=at),
             total=total,
             organisation=organisation,
             at=at,
@@ -115,6 +119,13 @@ def write_report(engine: Engine, case: Case, found: Branches) -> Report:
     )
 
 
+def histories_of(connection: Connection, case: Case, *, now: datetime) -> tuple[History, ...]:
+    """The histories of the registration of the case's domains, as known at `now`, at most `TOP_HISTORIES`."""
+    scopes = list(dict.fromkeys(subject.scope for subject in case.subjects if subject.scope))
+    found = (read_history(connection, entity(Kind.DOMAIN, scope), now=now) for scope in scopes[:TOP_HISTORIES])
+    return tuple(one for one in found if one is not None)
+
+
 def render(
     incident: Incident,
     case: Case,
@@ -122,14 +133,16 @@ def render(
     findings: Sequence[Explanation],
     *,
     connected: Sequence[Claim] = (),
+    histories: Sequence[History] = (),
     total: int,
     organisation: Organisation,
     at: datetime,
 ) -> str:
     """The report as Markdown, without the incident's title: a person wrote that, and it may name people.
 
-    `connected` are claims about domains that share a key or an address with it; `total` counts the findings, of which
-    `findings` are some; `at` is when it is written (recorded time). Pure.
+    `connected` are claims about domains that share a key or an address with it; `histories` those of its domains'
+    registration; `total` counts the findings, of which `findings` are some; `at` is when it is written (recorded time).
+    Pure.
     """
     names = names_seen(found.known, found.certificates, found.passive_dns)
     target = targeting(
@@ -152,7 +165,7 @@ def render(
         "## What is known",
         "",
         *told.claims(case, found.known),
-        *told.registration(found.registered),
+        *of_registration.registration(found.registered, histories),
         *told.certificates(found.certificates),
         *told.passive_dns(found.passive_dns),
         *told.network(found.network),
@@ -212,7 +225,7 @@ def _indicators(incident: Incident, found: Branches) -> Iterator[str]:
 
 def _failures(found: Branches) -> Iterator[str]:
     lines = [f"- {name}: {say.prose_long(reason)}" for name, reason in found.failed]
-    for one in found.registered.failures:
+    for one in (*found.registered.failures, *found.network.failures):
         where = f" of {say.code(one.server)}" if one.server else ""
         detail = f": {say.prose_long(one.detail)}" if one.detail else ""
         lines.append(f"- {one.protocol} ({one.tier}){where} about {say.code(one.domain)}: {one.outcome}{detail}")

@@ -1,4 +1,4 @@
-"""The sections of a report that say what is known: claims, registration, certificates, resolutions, networks. Pure.
+"""The sections of a report that say what is known: claims, certificates, resolutions, networks. Pure.
 
 Each line names who says so and when. In: the records of tasks/enrich/. Out: lines of Markdown.
 """
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from intel.entities import masked
-from intel.facts import Predicate, State
+from intel.facts import Predicate
 from tasks.assess import wording as say
 from tasks.enrich.records import (
     Case,
@@ -19,7 +19,6 @@ from tasks.enrich.records import (
     Known,
     Network,
     PassiveDns,
-    Registered,
     Tie,
 )
 
@@ -104,34 +103,6 @@ def _near(about: int, known: Known) -> Iterator[str]:
     )
     yield f"On the same domain or address: {values}{more}."
     yield ""
-
-
-def registration(registered: Registered) -> Iterator[str]:
-    """What registries, registrars and feeds state of the domains' registration, what has ended included."""
-    yield "### Registration"
-    yield ""
-    if not registered.history:
-        yield "Nothing is known of the registration of its domains."
-        yield ""
-        return
-    ordered = sorted(registered.history, key=lambda one: (one.subject.value, one.ended, one.predicate, one.source))
-    rows = dict.fromkeys(
-        (
-            say.show(claim.subject),
-            claim.predicate,
-            _stated(claim),
-            say.said_by(claim),
-            say.span(claim.first, claim.last),
-            "ended" if claim.ended else "",
-        )
-        for claim in ordered
-    )
-    yield from say.table(("domain", "says", "value", "who", "when", ""), rows)
-
-
-def _stated(claim: Claim) -> str:
-    said = say.show(claim.object)
-    return said if claim.state == State.VALUE else f"{claim.state} {said}".strip()
 
 
 def certificates(found: Certificates) -> Iterator[str]:

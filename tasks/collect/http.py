@@ -12,6 +12,7 @@ import logging
 import re
 import ssl
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING
@@ -35,13 +36,14 @@ from tasks.collect.network import NetworkPolicy
 from tasks.collect.retry import RetryPolicy, SpentError, retrying
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from datetime import datetime
 
 __all__ = [
     "Fetched",
     "HttpLimits",
     "NetworkPolicy",
+    "Read",
     "RetryPolicy",
     "SpentError",
     "expect_media",
@@ -57,6 +59,7 @@ logging.getLogger("httpx").setLevel(logging.WARNING)
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 # 202, 204 and 206 carry no whole document: a snapshot taken for one would end what it does not name.
 _SUCCESS = frozenset({200, 203})
+_PARTIAL = 206
 _KEPT_HEADERS = frozenset(
     {
         "age",
@@ -102,6 +105,10 @@ class HttpLimits:
     read_seconds: float = 30.0
     max_expansion: float = 100.0
     max_redirects: int = 5
+
+
+Read = Callable[[httpx.Response, httpx.URL, HttpLimits], tuple[bytes, int]]
+"""Takes the body of an answer: (decoded bytes, number of wire bytes)."""
 
 
 class _GuardedTransport(httpx.HTTPTransport):
@@ -150,12 +157,14 @@ def fetch(
     headers: Mapping[str, str] | None = None,
     retry: RetryPolicy | None = None,
     any_status: bool = False,
+    read: Read | None = None,
     clock: Callable[[], datetime] = utc_now,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Fetched:
     """GET one document; "unchanged" where the server says so (304) of the validators given.
 
-    With `any_status` an answer is an answer whatever its status says (redirects are followed all the same).
+    With `any_status` an answer is an answer whatever its status says (redirects are followed all the same). `read`
+    takes a body that is too large for memory, as it comes and within the limits; a part of one (206) is an answer then.
     Raises RefusedError (scheme, address, redirect: nothing is tried again), UnreachableError (also a body cut short),
     StatusError, ThrottledError (429 or 503 that asks for more patience than `retry.max_retry_after`), OversizedError
     and ReadError (a content coding that does not decode).
@@ -169,7 +178,7 @@ def fetch(
 
     def attempt() -> Fetched:
         with network.deadline(limits.max_seconds):
-            return _attempt(client, target, asked, limits, clock, any_status=any_status)
+            return _attempt(client, target, asked, limits, clock, any_status=any_status, read=read)
 
     return retrying(attempt, policy=retry, sleep=sleep)
 
@@ -217,6 +226,7 @@ def _attempt(
     clock: Callable[[], datetime],
     *,
     any_status: bool,
+    read: Read | None,
 ) -> Fetched:
     target = url
     for _ in range(limits.max_redirects + 1):
@@ -226,7 +236,7 @@ def _attempt(
         try:
             if response.status_code not in _REDIRECTS or "location" not in response.headers:
                 with _translated(target):
-                    return _finish(response, (url, target), headers, limits, clock, any_status=any_status)
+                    return _finish(response, (url, target), headers, limits, clock, any_status=any_status, read=read)
             hop = _next_hop(response, target)
         finally:
             response.close()
@@ -273,13 +283,14 @@ def _finish(
     clock: Callable[[], datetime],
     *,
     any_status: bool,
+    read: Read | None,
 ) -> Fetched:
     url, final = urls
     conditional = "If-None-Match" in headers or "If-Modified-Since" in headers
     unchanged = response.status_code == 304 and conditional
-    if not unchanged and not any_status:
+    if not (unchanged or any_status or (read is not None and response.status_code == _PARTIAL)):
         _raise_for_status(response, final, clock())
-    body, wire = (b"", 0) if unchanged else _read(response, final, limits)
+    body, wire = (b"", 0) if unchanged else (read or _read)(response, final, limits)
     media_type, parameters = parse_media_type(response.headers.get("content-type"))
     return Fetched(
         url=_without_user(url),

@@ -20,7 +20,7 @@ from db import documents, runs
 from intel.config.sources import Source, read_network
 from intel.errors import CollectError, ConfigError, ReadError
 from intel.settings import settings
-from tasks.collect import misp, taxii
+from tasks.collect import days, misp, taxii
 from tasks.collect.credentials import Credentials
 from tasks.collect.fetched import utc_now
 from tasks.collect.folder import folder, take_next, take_together
@@ -122,6 +122,11 @@ def credentials(source: Source) -> Credentials | None:
 
 
 def _http(source: Source, look: _Look) -> Slice:
+    if days.is_daily(source.location):
+        with http_client(source) as (client, limits):
+            return days.take_day(
+                source, look.cursor(), lambda url: fetch(client, url, limits=limits, retry=patience(source))
+            )
     last = look.known(source.location).get(source.location)
     key = credentials(source)
     with http_client(source) as (client, limits):

@@ -71,6 +71,36 @@ class WhoisAnswer:
 _DEFAULT_LIMITS: Final = WhoisLimits()
 
 
+def ask(
+    where: tuple[str, int],
+    query: str,
+    *,
+    allow: frozenset[tuple[str, int]] = frozenset(),
+    limits: WhoisLimits = _DEFAULT_LIMITS,
+) -> WhoisHop:
+    """Ask one server one thing; `query` is one line of ASCII.
+
+    Raises RefusedError (its address or port), UnreachableError, and ReadError for a query that is no line.
+    """
+    if not query.isascii() or not query.isprintable():
+        raise ReadError(f"couldn't ask WHOIS server {where[0]}: the query is not one line of ASCII; nothing was sent")
+    deadline = time.monotonic() + limits.hop_seconds
+    with _connected(where, allow=allow, seconds=min(limits.connect_seconds, limits.hop_seconds)) as peer:
+        try:
+            peer.sendall(query.encode("ascii") + b"\r\n")
+        except OSError as error:
+            raise UnreachableError(
+                f"couldn't ask WHOIS server {where[0]}: {type(error).__name__}; the look-up is repeated later"
+            ) from error
+        body, cut = _received(peer, deadline, limits.hop_bytes)
+    if not body and cut:
+        raise UnreachableError(
+            f"couldn't read from WHOIS server {where[0]}: no byte before its {cut}; the look-up is repeated later"
+        )
+    label = where[0] if where[1] == WHOIS_PORT else f"{where[0]}:{where[1]}"
+    return WhoisHop(server=label, query=query, body=body, fetched_at=datetime.now(UTC), cut=cut)
+
+
 def lookup(
     server: str,
     domain: str,
@@ -94,7 +124,7 @@ def lookup(
         asked.add(here)
         query = (queries or {}).get(here[0], "{domain}").replace("{domain}", name)
         try:
-            hops.append(_ask(here, query, allow=allow, limits=limits))
+            hops.append(ask(here, query, allow=allow, limits=limits))
         except (RefusedError, UnreachableError) as error:
             if not hops:
                 raise
@@ -125,24 +155,6 @@ def referral(body: bytes) -> tuple[str, int] | None:
         except ReadError:
             continue
     return None
-
-
-def _ask(where: tuple[str, int], query: str, *, allow: frozenset[tuple[str, int]], limits: WhoisLimits) -> WhoisHop:
-    deadline = time.monotonic() + limits.hop_seconds
-    with _connected(where, allow=allow, seconds=min(limits.connect_seconds, limits.hop_seconds)) as peer:
-        try:
-            peer.sendall(query.encode("ascii") + b"\r\n")
-        except OSError as error:
-            raise UnreachableError(
-                f"couldn't ask WHOIS server {where[0]}: {type(error).__name__}; the look-up is repeated later"
-            ) from error
-        body, cut = _received(peer, deadline, limits.hop_bytes)
-    if not body and cut:
-        raise UnreachableError(
-            f"couldn't read from WHOIS server {where[0]}: no byte before its {cut}; the look-up is repeated later"
-        )
-    label = where[0] if where[1] == WHOIS_PORT else f"{where[0]}:{where[1]}"
-    return WhoisHop(server=label, query=query, body=body, fetched_at=datetime.now(UTC), cut=cut)
 
 
 def _received(peer: socket.socket, deadline: float, most: int) -> tuple[bytes, Cut]:

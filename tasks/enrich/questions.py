@@ -1,24 +1,27 @@
-"""The gate that every question passes before it leaves the machine: reach, TLP, budget, pace, and the log.
+"""The gate that every question passes before it leaves the machine: reach, TLP, budget, the server's turn, and the log.
 
-In: what would be asked, of whom, why. Out: the id of its row in table `query`, written before anything is sent, or a
-RefusedError that says which bound it met.
+In: what would be asked, of whom, why. Out: the id of its row in table `query`, written before anything is sent; a
+RefusedError that says which bound it met; or a LaterError that says when its turn comes. All who ask share the servers'
+rows (`db/lookup_servers.py`), so that together they keep to each server's pace. Safe to share between threads.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final, TypeVar
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
+from db import lookup_servers as servers
 from db import lookups as log
-from intel.config.lookups import Lookups, Reach
+from intel.config.lookups import Lookups, Reach, server_key
 from intel.entities import Entity
-from intel.errors import BusyError, RefusedError
+from intel.errors import BusyError, LaterError, RefusedError
 from intel.facts import TLP
 from tasks.collect.fetched import utc_now
 
@@ -30,7 +33,9 @@ _LOCK_STEP: Final = 0.2
 class Asker:
     """Who asks: `reason` is written in the log (`incident 7`), `ceiling` how far its questions may reach.
 
-    `entity_ids` are those whose questions count against the budget together.
+    `entity_ids` are those whose questions count against the budget of an incident together; where `incident` is false,
+    the questions count against the day's instead. `patience` is for how many seconds a turn is waited for; None takes
+    the configured ones.
     """
 
     engine: Engine
@@ -38,9 +43,14 @@ class Asker:
     reason: str
     ceiling: Reach
     entity_ids: Sequence[int] = ()
+    incident: bool = True
+    patience: float | None = None
     clock: Callable[[], datetime] = utc_now
     sleep: Callable[[float], None] = time.sleep
-    _asked: dict[str, float] = field(default_factory=dict)
+    _servers: dict[int, str] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _under_way: int = 0
+    """Questions that wait for their turn and are not in the log yet: they count against the budget already."""
 
     def refuse_secret(self, subject: str, entities: Sequence[Entity]) -> None:
         """Raise RefusedError where a value is marked so that it leaves the machine for no look-up."""
@@ -52,23 +62,37 @@ class Asker:
                 " for no look-up; nothing was sent"
             )
 
-    def begin(self, *, protocol: str, server: str, reach: Reach, entity_id: int) -> int:
-        """Write a question down; it may then be asked. Waits where the same server was asked a moment ago.
+    def begin(self, *, protocol: str, server: str, reach: Reach, entity_id: int, location: str = "") -> int:
+        """Take a turn at the server and write the question down; it may then be asked.
 
-        Raises RefusedError where it reaches too far or the budget is spent.
+        Raises RefusedError where it reaches too far or the incident's budget is spent, and LaterError where the
+        server's turn, the end of its rest or tomorrow's budget is farther away than is waited for.
         """
         if reach > self.ceiling:
             raise RefusedError(
                 f"couldn't ask {server}: that reaches the {reach.label}, and what is asked for {self.reason} may reach"
                 f" the {self.ceiling.label}; raise `reach` in configs/lookups.yaml to ask it"
             )
+        self._within_budget(server, entity_id)
+        try:
+            return self._begin(protocol, server, reach, entity_id, location)
+        finally:
+            with self._lock:
+                self._under_way -= 1
+
+    def _begin(self, protocol: str, server: str, reach: Reach, entity_id: int, location: str) -> int:
+        key = server_key(server)
         with self.engine.begin() as connection:
-            spent = log.questions(connection, entity_ids=self.entity_ids or [entity_id], reason=self.reason)
-            if spent >= self.lookups.budget:
-                raise RefusedError(
-                    f"couldn't ask {server}: {self.reason} has spent its {self.lookups.budget} questions; raise"
-                    " `budget` in configs/lookups.yaml to go on"
-                )
+            turn = self._turn(connection, key)
+        if turn.why:
+            raise self._later(server, turn.at, turn.why)
+        if (wait := (turn.at - self.clock()).total_seconds()) > 0:
+            self.sleep(wait)
+        with self.engine.begin() as connection:
+            # While this one waited for its turn, another's answer may have told all of us to stay away.
+            until = servers.rests(connection, key, now=turn.at)
+            if until is not None and until != turn.alone_until:
+                raise self._later(server, until, "it asked for patience")
             number = log.log_question(
                 connection,
                 protocol=protocol,
@@ -77,31 +101,53 @@ class Asker:
                 entity_id=entity_id,
                 reason=self.reason,
                 asked_at=self.clock(),
+                location=location,
             )
-        self._pace(server)
+        self._servers[number] = key
         return number
 
-    def end(self, number: int, outcome: str) -> None:
-        """Write down how a question ended."""
+    def end(self, number: int, outcome: str, *, retry_after: float | None = None) -> None:
+        """Write down how a question ended, for the log and for all who ask the same server.
+
+        `retry_after` is in seconds, where the server said for how long it wants to be left alone.
+        """
+        key = self._servers.pop(number, None)
         with self.engine.begin() as connection:
             log.log_answer(connection, number, outcome=outcome)
+            # What we refused ourselves (an address, a redirect) is no failure of the server's pace.
+            if key is not None and outcome != "refused":
+                servers.answered(
+                    connection,
+                    key,
+                    self.lookups.manners,
+                    outcome=outcome,
+                    now=self.clock(),
+                    retry_after=retry_after,
+                )
 
-    def recent(self, *, protocol: str, entity_id: int) -> dict[str, str]:
-        """Reach -> outcome of what was asked so lately that its answer is used again."""
-        since = self.clock() - timedelta(days=self.lookups.reuse_days)
-        with self.engine.connect() as connection:
-            return log.last_outcomes(connection, entity_id=entity_id, protocol=protocol, since=since)
+    def _within_budget(self, server: str, entity_id: int) -> None:
+        with self._lock, self.engine.connect() as connection:
+            if self.incident:
+                ids = self.entity_ids or [entity_id]
+                spent = log.questions(connection, entity_ids=ids, reason=self.reason) + self._under_way
+                if spent >= self.lookups.budget:
+                    raise RefusedError(
+                        f"couldn't ask {server}: {self.reason} has spent its {self.lookups.budget} questions; raise"
+                        " `budget` in configs/lookups.yaml to go on"
+                    )
+            elif servers.asked_today(connection, now=self.clock()) >= self.lookups.per_day:
+                midnight = datetime.combine(self.clock().date() + timedelta(days=1), datetime.min.time(), UTC)
+                raise self._later(server, midnight, f"today's {self.lookups.per_day} questions are spent")
+            self._under_way += 1
 
-    def has_asked(self, entity_id: int) -> bool:
-        """Whether it ever asked anything about an entity."""
-        with self.engine.connect() as connection:
-            return log.questions(connection, entity_ids=[entity_id], reason=self.reason) > 0
+    def _turn(self, connection: Connection, key: str) -> servers.Turn:
+        manners = self.lookups.manners
+        patience = manners.patience if self.patience is None else self.patience
+        return servers.take(connection, key, manners.of(key), now=self.clock(), patience=patience)
 
-    def _pace(self, server: str) -> None:
-        last = self._asked.get(server)
-        if last is not None and (wait := last + self.lookups.pause_seconds - time.monotonic()) > 0:
-            self.sleep(wait)
-        self._asked[server] = time.monotonic()
+    def _later(self, server: str, until: datetime, why: str) -> LaterError:
+        when = f"{until:%Y-%m-%d %H:%M:%S}"
+        return LaterError(f"couldn't ask {server} yet: {why}; it is asked from {when} on", until=until)
 
 
 Held = TypeVar("Held")

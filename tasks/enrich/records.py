@@ -152,16 +152,11 @@ class Address(msgspec.Struct, frozen=True, kw_only=True, weakref=True):
     capped: bool = False
 
 
-class Network(msgspec.Struct, frozen=True, kw_only=True, weakref=True):
-    """The addresses of the incident and of its names, the most recent first."""
-
-    addresses: tuple[Address, ...] = ()
-    total: int = 0
-
-
 class Lookup(msgspec.Struct, frozen=True, kw_only=True, weakref=True):
-    """One question about one domain, and how it ended. `outcome` is that of the table `query`; `asked` false: an
-    answer of the last days was used, or nothing was asked at all, and `detail` says why.
+    """One question about one domain, address, network or AS, and how it ended.
+
+    `outcome` is that of the table `query`; `asked` false: an answer of the last days was used, or nothing was asked at
+    all, and `detail` says why.
     """
 
     domain: str
@@ -171,6 +166,23 @@ class Lookup(msgspec.Struct, frozen=True, kw_only=True, weakref=True):
     outcome: str
     detail: str = ""
     asked: bool = True
+
+
+class Network(msgspec.Struct, frozen=True, kw_only=True, weakref=True):
+    """The addresses of the incident and of its names, the most recent first, and what was asked about them.
+
+    `batch` is the batch that holds what the answers brought, None where they brought nothing.
+    """
+
+    addresses: tuple[Address, ...] = ()
+    total: int = 0
+    lookups: tuple[Lookup, ...] = ()
+    batch: int | None = None
+
+    @property
+    def failures(self) -> tuple[Lookup, ...]:
+        """The look-ups that say nothing; what no registry gives out is a note, and none of them."""
+        return tuple(one for one in self.lookups if one.outcome not in {"registered", "not_found", "unsupported"})
 
 
 class Registered(msgspec.Struct, frozen=True, kw_only=True, weakref=True):

@@ -1,45 +1,39 @@
 """Registration look-ups of a case: its registrable domains are asked about, and what was answered is loaded.
 
-In: a case and who asks. Out: `Registered`. Each answer becomes a document of source `rdap` or `whois`; each domain is
-loaded by itself, so that one that fails costs itself. Answers of the same domain are versions: what an answer no longer
-states has ended at its time. Reach: registry, then registrar where the ceiling allows.
+In: a case and who asks. Out: `Registered`. Each answer becomes a document of source `rdap` or `whois`. What a server
+will not answer yet stays in the queue, before everything that no incident wants. Answers of the same domain are
+versions: what an answer no longer states has ended at its time. Reach: registry, then registrar where the ceiling
+allows.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from datetime import datetime
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Final
 
 from publicsuffixlist import PublicSuffixList
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
+from db import lookup_queue as wishes
 from db import lookups as log
 from db.entities import ensure_entities
-from intel.config.lookups import Lookups, Reach, read_lookups
+from intel.config.lookups import read_lookups
 from intel.entities import Entity, Kind, entity
-from intel.errors import RefusedError
 from intel.facts import Predicate
 from intel.registration import Outcome
-from intel.registration_words import RegistrationWords, read_words
 from intel.settings import settings
 from tasks.collect.fetched import utc_now
-from tasks.collect.http import open_client
-from tasks.collect.rdap import RDAP_LIMITS
-from tasks.collect.session import find_source
-from tasks.collect.slices import policy
-from tasks.enrich.answers import Conversation, Library, ask_rdap, ask_whois, wants_whois
+from tasks.enrich.answers import LATER
 from tasks.enrich.known import claims
-from tasks.enrich.questions import Asker
-from tasks.enrich.rdap_servers import USER_AGENT, RdapServers
+from tasks.enrich.look_up import look_up_these
 from tasks.enrich.records import Case, Lookup, Registered, Subject
-from tasks.enrich.versions import load_answers
-from tasks.normalize.whois_worker import WhoisWorker
 
 _TOP: Final = 100
+_OTHERS_SECONDS: Final = 60.0
+_OTHERS_STEP: Final = 0.5
 _STATED: Final = (
     Predicate.CREATED,
     Predicate.UPDATED,
@@ -63,35 +57,35 @@ def registration(
     `clock` gives recorded time (aware UTC). Raises ConfigError and WarehouseError; what one look-up comes to, a refusal
     included, is in the result.
     """
-    configs = settings().configs
-    lookups = read_lookups(configs)
-    words = read_words((configs / "registration.yaml").read_bytes())
+    lookups = read_lookups(settings().configs)
     domains, aside = domains_of(case.subjects)
+    now = clock()
     with engine.begin() as connection:
         ids = ensure_entities(connection, domains)
-    asker = Asker(
-        engine=engine,
-        lookups=lookups,
-        reason=f"incident {case.incident}",
-        ceiling=lookups.reach.incident,
-        entity_ids=tuple(ids.values()),
+        wishes.want(
+            connection,
+            list(ids.values()),
+            priority=wishes.Priority.INCIDENT,
+            reason=f"incident {case.incident}",
+            reach=lookups.reach.incident.label,
+            due_at=now,
+        )
+    looked, talks = look_up_these(
+        engine,
+        list(ids.values()),
+        marked={ids[domain.digest]: _standing_on(domain, case.subjects) for domain in domains},
         clock=clock,
         sleep=sleep,
     )
+    _wait_for_others(engine, [one for one in ids.values() if one not in talks], clock=clock, sleep=sleep)
     asked: list[Lookup] = list(aside)
-    new, ended = 0, 0
-    with _open(engine, asker, words) as ask:
-        for domain in domains:
-            talk = ask(domain, ids[domain.digest], _standing_on(domain, case.subjects))
-            asked += talk.lookups
-            for name in ("rdap", "whois"):
-                answers = [one for one in talk.answers if one.protocol == name]
-                if answers:
-                    loaded = load_answers(engine, find_source(name), domain, ids[domain.digest], answers)
-                    new, ended = new + loaded.facts_new, ended + loaded.facts_ended
     with engine.connect() as connection:
+        for domain in domains:
+            talk = talks.get(ids[domain.digest])
+            since = now - timedelta(days=lookups.reuse_days)
+            asked += talk.lookups if talk is not None else _others(connection, domain, ids[domain.digest], since)
         history = claims(connection, tuple(ids.values()), _STATED, top=_TOP)
-    return Registered(lookups=tuple(asked), history=history, facts_new=new, facts_ended=ended)
+    return Registered(lookups=tuple(asked), history=history, facts_new=looked.facts_new, facts_ended=looked.facts_ended)
 
 
 def domains_of(subjects: Sequence[Subject]) -> tuple[tuple[Entity, ...], tuple[Lookup, ...]]:
@@ -102,7 +96,7 @@ def domains_of(subjects: Sequence[Subject]) -> tuple[tuple[Entity, ...], tuple[L
     found: list[Entity] = []
     aside: list[Lookup] = []
     for scope in dict.fromkeys(subject.scope for subject in subjects if subject.scope):
-        if _registry_suffixes().privatesuffix(scope) == scope:
+        if is_registrable(scope):
             found.append(entity(Kind.DOMAIN, scope))
         else:
             aside.append(
@@ -119,71 +113,51 @@ def domains_of(subjects: Sequence[Subject]) -> tuple[tuple[Entity, ...], tuple[L
     return tuple(found), tuple(aside)
 
 
+def is_registrable(scope: str) -> bool:
+    """Whether a registry, and no private host, gave this name out."""
+    return _registry_suffixes().privatesuffix(scope) == scope
+
+
 @cache
 def _registry_suffixes() -> PublicSuffixList:
     return PublicSuffixList(only_icann=True)
 
 
 def _standing_on(domain: Entity, subjects: Sequence[Subject]) -> list[Entity]:
-    """The domain, and the case's own entities that stand on it: any of them may be marked."""
-    return [domain, *(entity(one.kind, one.value) for one in subjects if one.scope == domain.value)]
+    """The case's own entities that stand on a domain: any of them may be marked."""
+    return [entity(one.kind, one.value) for one in subjects if one.scope == domain.value]
 
 
-@contextmanager
-def _open(
-    engine: Engine, asker: Asker, words: RegistrationWords
-) -> Iterator[Callable[[Entity, int, list[Entity]], Conversation]]:
-    lookups = asker.lookups
-    servers = RdapServers(engine, lookups, asker.clock)
-    store = settings().document_store
-    allow = policy().allow
-    with open_client(policy(), user_agent=USER_AGENT, limits=RDAP_LIMITS) as client, WhoisWorker() as worker:
-
-        def ask(domain: Entity, entity_id: int, marked: list[Entity]) -> Conversation:
-            talk = Conversation(asker=asker, store=store, domain=domain.value, entity_id=entity_id, words=words)
-            try:
-                asker.refuse_secret(domain.value, marked)
-            except RefusedError as error:
-                talk.note("rdap", "registry", "", "refused", str(error), asked=False)
-                return talk
-            used_again = _used_again(talk, "rdap") if lookups.rdap else False
-            if lookups.rdap and not used_again:
-                base = servers.of(talk)
-                if base is not None:
-                    ask_rdap(talk, client, base)
-            _then_whois(talk, lookups, used_again=used_again, allow=allow, library=worker.read)
-            return talk
-
-        yield ask
-
-
-def _then_whois(
-    talk: Conversation, lookups: Lookups, *, used_again: bool, allow: frozenset[tuple[str, int]], library: Library
+def _wait_for_others(
+    engine: Engine, ids: Sequence[int], *, clock: Callable[[], datetime], sleep: Callable[[float], None]
 ) -> None:
-    if not lookups.whois:
-        return
-    before = talk.asker.recent(protocol="whois", entity_id=talk.entity_id)
-    if before and set(before.values()) <= log.CONCLUSIVE:
-        _note_used_again(talk, "whois", before)
-        return
-    # An RDAP answer that is used again was judged when it was new: WHOIS is asked again only where it then failed.
-    if (used_again and before) or (not used_again and wants_whois(talk)):
-        ask_whois(talk, lookups.whois_server(talk.domain), root=lookups.whois_root, allow=allow, library=library)
+    """Give another process, which is at these, a while to end: what it finds is this case's too."""
+    until = time.monotonic() + _OTHERS_SECONDS
+    while ids and time.monotonic() < until:
+        with engine.connect() as connection:
+            ids = wishes.under_way(connection, ids, now=clock())
+        if ids:
+            sleep(_OTHERS_STEP)
 
 
-def _used_again(talk: Conversation, protocol: str) -> bool:
-    before = talk.asker.recent(protocol=protocol, entity_id=talk.entity_id)
-    if not before or not set(before.values()) <= log.CONCLUSIVE:
-        return False
-    # Whoever asked may have had less reach: the registrar is then asked for once more, and no more than that.
-    farther = talk.asker.ceiling >= Reach.REGISTRAR and before.get(Reach.REGISTRY.label) == Outcome.REGISTERED
-    if farther and Reach.REGISTRAR.label not in before and not talk.asker.has_asked(talk.entity_id):
-        return False
-    _note_used_again(talk, protocol, before)
-    return True
-
-
-def _note_used_again(talk: Conversation, protocol: str, before: dict[str, str]) -> None:
-    detail = f"answered within the last {talk.asker.lookups.reuse_days:g} days; that answer is used"
-    for tier, outcome in before.items():
-        talk.note(protocol, tier, "", outcome, detail, asked=False)
+def _others(connection: Connection, domain: Entity, entity_id: int, since: datetime) -> list[Lookup]:
+    """What another process has asked about a domain that it is at just now."""
+    rows = log.kept_answers(connection, entity_id=entity_id, since=since)
+    notes = [
+        Lookup(
+            domain=domain.value,
+            protocol=row.protocol,
+            tier=row.reach,
+            server=row.server,
+            outcome=row.outcome,
+            detail="another process has just asked",
+            asked=False,
+        )
+        for row in rows
+    ]
+    detail = "another process is at it; what it finds comes into the report when it is made again"
+    return notes or [
+        Lookup(
+            domain=domain.value, protocol="rdap", tier="registry", server="", outcome=LATER, detail=detail, asked=False
+        )
+    ]

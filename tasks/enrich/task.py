@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from db.engine import warehouse
 from tasks.enrich import certificates as of_certificates
 from tasks.enrich import known as of_known
+from tasks.enrich import look_up as of_queue
 from tasks.enrich import network as of_network
 from tasks.enrich import passive_dns as of_passive_dns
 from tasks.enrich import registration as of_registration
+from tasks.enrich import timetable
+from tasks.enrich.look_up import LookedUp
 from tasks.enrich.records import Case, Certificates, Known, Network, PassiveDns, Registered
+from tasks.enrich.timetable import Timetable
+from tasks.load.task import say_loaded
 
 Told = Known | BaseException
 """What is known, or why nothing is: the branches then start from the case alone."""
@@ -35,6 +42,23 @@ def registration(case: Case, known: Told) -> Registered:  # noqa: ARG001 - the e
         return of_registration.registration(engine, case)
 
 
+@task(name="timetable", persist_result=False, cache_policy=NO_CACHE)
+def keep_timetable() -> Timetable:
+    """Let what is watched enter the timetable of look-ups."""
+    with warehouse() as engine:
+        return timetable.keep_timetable(engine)
+
+
+@task(name="look up", persist_result=False, cache_policy=NO_CACHE)
+def look_up(timetable: Timetable, *, seconds: float, ahead_days: float) -> LookedUp:  # noqa: ARG001 - the edge that Prefect's page draws
+    """Ask about what is due, then say what was loaded."""
+    with warehouse() as engine:
+        looked = of_queue.look_up(engine, seconds=seconds, ahead=timedelta(days=ahead_days))
+    for source, batch in looked.batches:
+        say_loaded(source, batch)
+    return looked
+
+
 @task(name="certificates", persist_result=False, cache_policy=NO_CACHE)
 def certificates(case: Case, known: Told) -> Certificates:
     """Certificates that name it, and those with the same keys."""
@@ -51,6 +75,9 @@ def passive_dns(case: Case, known: Told) -> PassiveDns:
 
 @task(name="network", persist_result=False, cache_policy=NO_CACHE)
 def network(case: Case, known: Told) -> Network:
-    """What holds its addresses, and what else stands on them."""
+    """What holds its addresses, as number registries say now, and what else stands on them."""
     with warehouse() as engine:
-        return of_network.network(engine, case, _told(known))
+        found = of_network.network(engine, case, _told(known))
+    if found.batch is not None:
+        say_loaded("rdap", found.batch)
+    return found

@@ -1,54 +1,82 @@
-"""Answers about one domain into the warehouse: documents, facts, and the ends of what is no longer stated.
+"""Answers about domains into the warehouse: documents, facts, and the ends of what is no longer stated.
 
-Comes in: the answers of one source. Goes out: `Loaded`. An answer is a version of what its tier says; one that says
+Comes in: the answers of one source. Goes out: `Versions`. An answer is a version of what its tier says; one that says
 nothing about the domain (throttled, cut, malformed) is kept as a document and ends nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Final
 
+import msgspec
 from sqlalchemy import Connection, Engine
 
+from db import documents, runs
 from db import lookups as log
-from db import runs
 from db.load import Batch, Loaded
 from db.rows import driver
 from db.staging import Staging
 from intel.config.sources import Source
 from intel.entities import Entity
-from intel.facts import Fact, RawDocument
+from intel.facts import Fact, Predicate, RawDocument, fact_key
 from intel.registration import Outcome
+from intel.settings import settings
 from tasks.collect.session import open_run
 from tasks.enrich.answers import Answer
 from tasks.enrich.facts_of_registration import Tier, ends, facts_of
 from tasks.enrich.questions import patiently
 from tasks.load.load import load_batch
 
+_TIERS: Final[tuple[Tier, ...]] = ("registry", "registrar")
+_RESTLESS: Final = frozenset({Predicate.UPDATED})
+"""What changes with every touch of a record, and alone says of no change that anybody looks for."""
 
-def load_answers(engine: Engine, source: Source, domain: Entity, entity_id: int, answers: Sequence[Answer]) -> Loaded:
+
+class Told(msgspec.Struct, frozen=True, kw_only=True):
+    """The answers of one source about one domain that are not in the warehouse yet."""
+
+    domain: Entity
+    entity_id: int
+    answers: tuple[Answer, ...]
+
+
+class Versions(msgspec.Struct, frozen=True, kw_only=True):
+    """What loading came to. `changed` are the ids of the domains of which an earlier version said otherwise."""
+
+    loaded: Loaded
+    changed: frozenset[int]
+
+
+def load_versions(engine: Engine, source: Source, told: Sequence[Told], *, stale: timedelta) -> Versions:
     """Write the answers' documents, and load what they state and what they no longer state.
 
-    Raises WarehouseError; nothing is loaded then, and the documents stay.
+    A server's own word on how recent its data is counts within `stale` of when it was asked. Raises WarehouseError;
+    nothing is loaded then, and what was answered stays kept.
     """
     with patiently(lambda: open_run(engine, source)) as run:
+        answers = [(one, answer) for one in told for answer in one.answers]
         with engine.begin() as connection:
-            numbers = [_document(connection, run.source_id, run.run_id, answer) for answer in answers]
-            runs.count(connection, run.run_id, documents=len(answers), bytes=sum(one.size for one in answers))
+            times = [_time(connection, one.entity_id, answer, stale) for one, answer in answers]
+            numbers = [
+                _document(connection, run.source_id, run.run_id, answer, at)
+                for (_, answer), at in zip(answers, times, strict=True)
+            ]
+            runs.count(connection, run.run_id, documents=len(answers), bytes=sum(one.size for _, one in answers))
         # The run holds the source's lock: what stands now stands until this batch is loaded.
+        changed: set[int] = set()
         with engine.connect() as connection:
-            told = list(_told(connection, source.name, domain, entity_id, answers))
+            stated = [_stated(connection, source.name, one, answer, changed) for one, answer in answers]
             connection.commit()
             with Staging(
                 driver(connection), run_id=run.run_id, source=source.name, tlp=int(source.default_tlp)
             ) as staging:
-                for number, (answer, facts) in zip(numbers, told, strict=True):
-                    document = RawDocument(
-                        document_id=number, location=answer.location, body=b"", as_of=answer.fetched_at
-                    )
+                for number, at, (_, answer), facts in zip(numbers, times, answers, stated, strict=True):
+                    document = RawDocument(document_id=number, location=answer.location, body=b"", as_of=at)
                     staging.add(document, facts)
             connection.commit()
-        return load_batch(
+        loaded = load_batch(
             engine,
             Batch(
                 source=source.name,
@@ -60,10 +88,31 @@ def load_answers(engine: Engine, source: Source, domain: Entity, entity_id: int,
                 max_shrink=source.limits.max_shrink,
             ),
         )
+        # Only what is loaded counts as a version: a process that dies before this loads the same again, which is none.
+        with engine.begin() as connection:
+            for number, (_, answer) in zip(numbers, answers, strict=True):
+                log.log_answer(connection, answer.query_id, outcome=answer.registration.outcome, document_id=number)
+    return Versions(loaded=loaded, changed=frozenset(changed))
 
 
-def _document(connection: Connection, source_id: int, run_id: int, answer: Answer) -> int:
-    number = runs.new_document(
+def _time(connection: Connection, entity_id: int, answer: Answer, stale: timedelta) -> datetime:
+    """The event time of a version: the time that the server says its data has, where that can be so, else ours.
+
+    It cannot be so where it lies ahead, long back, or not after the version before: some servers say the same time
+    for ever, and a version must follow the one that it replaces.
+    """
+    if answer.document_id is not None:
+        # Read again: it is the version that it was.
+        return runs.documents(connection, [answer.document_id])[0].as_of  # type: ignore[no-any-return]  # a row's column
+    said = answer.registration.as_of
+    if said is None or not answer.fetched_at - stale <= said <= answer.fetched_at:
+        return answer.fetched_at
+    before = log.last_version(connection, entity_id=entity_id, protocol=answer.protocol, reach=answer.tier)
+    return said if before is None or said > before else answer.fetched_at
+
+
+def _document(connection: Connection, source_id: int, run_id: int, answer: Answer, at: datetime) -> int:
+    return runs.new_document(
         connection,
         source_id=source_id,
         run_id=run_id,
@@ -71,30 +120,52 @@ def _document(connection: Connection, source_id: int, run_id: int, answer: Answe
         sha256=answer.digest,
         size=answer.size,
         media_type=answer.media_type,
-        as_of=answer.fetched_at,
+        as_of=at,
         fetched_at=answer.fetched_at,
     )
-    log.log_answer(connection, answer.query_id, outcome=answer.registration.outcome, document_id=number)
-    return number
 
 
-def _told(
-    connection: Connection, source: str, domain: Entity, entity_id: int, answers: Sequence[Answer]
-) -> Iterator[tuple[Answer, tuple[Fact, ...]]]:
-    """Each answer with the facts that it states and those that end with it."""
-    for answer in answers:
-        stated = facts_of(answer.registration, answer.tier)
-        ended: list[Fact] = []
-        for tier in _spoken_for(answer):
-            stood = log.standing(connection, source=source, subject=domain, subject_id=entity_id, tier=tier)
-            ended += ends(stood, stated, source=source)
-        yield answer, (*stated, *ended)
+def _stated(connection: Connection, source: str, told: Told, answer: Answer, changed: set[int]) -> tuple[Fact, ...]:
+    """What an answer states, and what stood and ends with it."""
+    stated = facts_of(answer.registration, answer.tier)
+    ended: list[Fact] = []
+    for tier in _spoken_for(answer) if _whole(connection, told.entity_id, answer) else ():
+        stood = log.standing(connection, source=source, subject=told.domain, subject_id=told.entity_id, tier=tier)
+        gone = ends(stood, stated, source=source)
+        ended += gone
+        if any(fact.predicate not in _RESTLESS for fact in gone) or _adds(stood, stated, source):
+            changed.add(told.entity_id)
+    return (*stated, *ended)
 
 
-def _spoken_for(answer: Answer) -> tuple[Tier, ...]:
+def _whole(connection: Connection, entity_id: int, answer: Answer) -> bool:
+    """Whether an answer came to its end: what a part of one does not say may stand in the rest, so it ends nothing.
+
+    RFC 3912 has no length and no mark of the end. A reply that stops within a line was cut, unless that server's
+    replies always stop so: then the last one did at the same words.
+    """
+    if answer.cut or answer.protocol != "whois":
+        return not answer.cut
+    store = settings().document_store
+    body = documents.get(store, answer.digest)
+    if body.endswith((b"\n", b"\r")):
+        return True
+    before = log.last_digest(connection, entity_id=entity_id, protocol="whois", reach=answer.tier)
+    return before is None or documents.get(store, before).rpartition(b"\n")[2] == body.rpartition(b"\n")[2]
+
+
+def _adds(stood: Sequence[Fact], stated: Sequence[Fact], source: str) -> bool:
+    """Whether a later version says something that the one before did not; the first one is no change."""
+    keys = {fact_key(source, fact) for fact in stood}
+    return bool(keys) and any(
+        fact.predicate not in _RESTLESS and fact.predicate != Predicate.ALIAS and fact_key(source, fact) not in keys
+        for fact in stated
+    )
+
+
+def _spoken_for(answer: Answer) -> Iterator[Tier]:
     """The tiers whose facts an answer may end: its own; all, where the registry says that there is no such domain."""
     if answer.registration.outcome is Outcome.REGISTERED:
-        return (answer.tier,)
-    if answer.registration.outcome is Outcome.NOT_FOUND:
-        return ("registry", "registrar") if answer.tier == "registry" else ("registrar",)
-    return ()
+        yield answer.tier
+    elif answer.registration.outcome is Outcome.NOT_FOUND:
+        yield from _TIERS if answer.tier == "registry" else (answer.tier,)

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
-from prefect.events import emit_event
 from prefect.runtime import flow_run
 
 from db.engine import LONG_PATIENCE, warehouse
 from tasks.load import ct_hunt
 from tasks.load.ct_hunt import Hunted
+from tasks.load.task import say_loaded
 
 
 @task(name="hunt", persist_result=False, cache_policy=NO_CACHE)
@@ -21,9 +21,5 @@ def hunt() -> Hunted:
     with warehouse(patience=LONG_PATIENCE) as engine:
         hunted = ct_hunt.hunt(engine, flow_run=str(flow_run.id or ""))
     for batch in hunted.batches:
-        emit_event(
-            event="lapsewatch.batch.loaded",
-            resource={"prefect.resource.id": f"lapsewatch.source.{ct_hunt.ARCHIVE.name}"},
-            payload={"batch": batch},
-        )
+        say_loaded(ct_hunt.ARCHIVE.name, batch)
     return hunted

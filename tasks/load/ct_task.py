@@ -9,13 +9,13 @@ from typing import Final
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
-from prefect.events import emit_event
 
 from db.engine import LONG_PATIENCE, warehouse
 from tasks.collect.ct_list import chosen_names
 from tasks.collect.session import find_source
 from tasks.load import ct
 from tasks.load.ct import Followed, Head
+from tasks.load.task import say_loaded
 from tasks.records import Run
 
 SLICE: Final = 600.0
@@ -42,9 +42,5 @@ def follow(run: Run, head: Head, seconds: float = SLICE) -> Followed:
     with warehouse(patience=LONG_PATIENCE) as engine:
         followed = ct.follow(engine, find_source(run.source), run, head, max_seconds=seconds)
     for batch in followed.batches:
-        emit_event(
-            event="lapsewatch.batch.loaded",
-            resource={"prefect.resource.id": f"lapsewatch.source.{followed.source}"},
-            payload={"batch": batch},
-        )
+        say_loaded(followed.source, batch)
     return followed

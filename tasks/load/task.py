@@ -20,9 +20,14 @@ def load(batch: Batch) -> Loaded:
     with warehouse(patience=LONG_PATIENCE) as engine:
         loaded = load_batch(engine, batch)
     if loaded.batch_id is not None:
-        emit_event(
-            event="lapsewatch.batch.loaded",
-            resource={"prefect.resource.id": f"lapsewatch.source.{loaded.source}"},
-            payload={"batch": loaded.batch_id},
-        )
+        say_loaded(loaded.source, loaded.batch_id)
     return loaded
+
+
+def say_loaded(source: str, batch_id: int) -> None:
+    """Tell whoever listens that a batch is in the warehouse."""
+    emit_event(
+        event="lapsewatch.batch.loaded",
+        resource={"prefect.resource.id": f"lapsewatch.source.{source}"},
+        payload={"batch": batch_id},
+    )

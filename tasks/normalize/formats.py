@@ -13,14 +13,15 @@ from typing import Final
 from intel.config.sources import Format, Source
 from intel.errors import ConfigError, ReadError
 from intel.facts import Fact, RawDocument, Reject
-from tasks.normalize import csv, ct_archived, galaxy, json, list, maltrail, misp, stix  # noqa: A004  the module of the format `list`
+from tasks.normalize import csv, ct_archived, dnsdb, galaxy, json, maltrail, misp, nfdump, pdns, stix, zeek
+from tasks.normalize import list as plain_list
 
 log = logging.getLogger(__name__)
 
 Reader = Callable[[RawDocument, Source], Iterator[Fact | Reject]]
 
 READERS: Final[Mapping[Format, Reader]] = {
-    Format.LIST: list.read,
+    Format.LIST: plain_list.read,
     Format.CSV: csv.read,
     Format.JSON: json.read,
     Format.MISP: misp.read,
@@ -28,6 +29,10 @@ READERS: Final[Mapping[Format, Reader]] = {
     Format.MALTRAIL: maltrail.read,
     Format.GALAXY: galaxy.read,
     Format.CT: ct_archived.read,
+    Format.PDNS: pdns.read,
+    Format.DNSDB: dnsdb.read,
+    Format.ZEEK: zeek.read,
+    Format.NFDUMP: nfdump.read,
 }
 """Of a log, the documents are what was kept of it: the entries that touched a watch."""
 

@@ -1,9 +1,9 @@
 """WHOIS replies: the bytes of one hop in, a `Registration` out.
 
-python-whois reads every reply that may be a record first, in a process that can be killed; our own reader of lines
-fills what it is silent on, and every field names the reader that won. The library is believed about values only:
-whether a name is registered, unregistered or not answered for at all is judged here, from the words of the reply. A
-reply that says "too fast" or "go away" never counts as "not found", not even where it says both (some registries do).
+python-whois reads every reply that may be a record first, in a process that can be killed; our own reader follows
+(`whois_lines.py` takes the text apart, `whois_keys.py` says what keys mean, `whois_blocks.py` whose they are). Every
+field names the reader that won (`_won`). Whether a name is registered, unregistered or not answered for at all is
+judged by us alone, from the words of the reply (`whois_outcome.py`).
 
 RFC 3912 gives a reply no form; "Key: value" is that of ICANN's Registry Agreement, specification 4, section 1.
 """
@@ -11,26 +11,28 @@ RFC 3912 gives a reply no form; "Key: value" is that of ICANN's Registry Agreeme
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from intel.errors import OversizedError, ReadError
-from intel.names import canonical_name
+from intel.errors import OversizedError
 from intel.registration import DateField, Field, FieldState, Outcome, Registrant, Registration
-from intel.registration_words import email_field, name_field, phone_field, refusal, said, vague_refusal
-from tasks.normalize.registration_dates import date_field, is_ambiguous, plausible
-from tasks.normalize.whois_lines import LONGEST_KEY, Line, read_lines
+from intel.registration_words import RegistrationWords, email_field, handle_field, name_field, phone_field
+from tasks.normalize.registration_dates import Order, date_field, is_ambiguous, order_of, plausible
+from tasks.normalize.whois_blocks import Said, read_statements
+from tasks.normalize.whois_clock import database_time
+from tasks.normalize.whois_forms import decoded, hinted_order, known_order
+from tasks.normalize.whois_hosts import MOST_NAMES, host_set
+from tasks.normalize.whois_lines import LONGEST_KEY, read_rows
+from tasks.normalize.whois_outcome import read_outcome
+from tasks.normalize.whois_worker import LibraryReading
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+__all__ = ["LARGEST_REPLY", "LIBRARY", "LINES", "decoded", "read_whois"]
 
-    from intel.registration_words import RegistrationWords
-    from tasks.normalize.whois_worker import LibraryReading
-
-    Make = Callable[..., Field]
+Make = Callable[..., Field]
+Found = Mapping[str, tuple[tuple[str, str], ...]]
 
 LARGEST_REPLY: Final = 1 << 20
-MOST_NAMES: Final = 64
 LIBRARY: Final = "python-whois"
 LINES: Final = "lines"
 
@@ -43,12 +45,15 @@ _TEXTS: Final[dict[str, tuple[str, ...]]] = {
     "registrant_email": ("registrant_email",),
     "registrant_phone": ("registrant_phone", "registrant_phone_number"),
     "registrant_country": ("registrant_country", "registrant_country_code"),
+    "registrant_handle": (),
 }
 _DATES: Final = {"created": "creation_date", "updated": "updated_date", "expires": "expiration_date"}
-_MAKERS: Final[dict[str, Make]] = {"registrant_email": email_field, "registrant_phone": phone_field}
-_EVIDENCE: Final = frozenset({"created", "updated", "expires", "registrar", "name_server", "registrant_name"})
-# "registrant: ABC1234567-REG" names a contact's record, not a contact.
-_HANDLE: Final = re.compile(r"(?=[A-Z-]{0,20}\d)[A-Z0-9]{2,24}-[A-Z0-9]{2,16}")
+_MAKERS: Final[dict[str, Make]] = {
+    "registrant_email": email_field,
+    "registrant_phone": phone_field,
+    "registrant_handle": handle_field,
+}
+_AT: Final = re.compile(r"^([^\s@]{1,64})(?: AT |\[at\]|\(at\))([^\s@]{1,128})$")  # .il, and some registrars
 _LIBRARY_EVIDENCE: Final = ("creation_date", "expiration_date", "name_servers", "registrar")
 
 
@@ -70,9 +75,12 @@ def read_whois(
     """
     if len(body) > LARGEST_REPLY:
         raise OversizedError(f"couldn't read the WHOIS reply of {len(body)} bytes: more than 1 MiB; it is left unread")
-    text = decoded(body)
-    lines = list(read_lines(text))
-    outcome, reason = _outcome(text, lines, words, domain)
+    text = decoded(body, server=server, domain=domain)
+    if cut:
+        # What a cut reply ends with is half a line: "Name Server: ns1.exam" is another server.
+        text = text[: text.rfind("\n") + 1]
+    stated = read_statements(read_rows(text))
+    outcome, reason = read_outcome(text, stated, words, domain)
     readable = outcome is Outcome.REGISTERED or (outcome is Outcome.MALFORMED and bool(text.strip()))
     found = library(domain, text).fields if library and readable else {}
     if outcome is Outcome.MALFORMED and any(key in found for key in _LIBRARY_EVIDENCE):
@@ -81,10 +89,17 @@ def read_whois(
         outcome, reason = Outcome.TIMEOUT, f"cut by {cut}"
     if outcome is not Outcome.REGISTERED:
         return Registration(
-            domain=domain, outcome=outcome, protocol="whois", reason=reason, server=server, fetched_at=fetched_at
+            domain=domain,
+            outcome=outcome,
+            protocol="whois",
+            reason=reason,
+            server=server,
+            fetched_at=fetched_at,
+            as_of=database_time(text),
         )
-    fields = {name: _text(name, found, lines, text, words) for name in _TEXTS}
-    servers, servers_reader = _name_servers(found, lines)
+    fields = {name: _text(name, found, stated, text, words) for name in _TEXTS}
+    servers, servers_reader = _name_servers(found, stated)
+    order = _order(text, stated, server, domain)
     return Registration(
         domain=domain,
         outcome=outcome,
@@ -92,9 +107,10 @@ def read_whois(
         reason=reason,
         server=server,
         fetched_at=fetched_at,
-        created=_date("created", found, lines),
-        updated=_date("updated", found, lines),
-        expires=_date("expires", found, lines),
+        as_of=database_time(text),
+        created=_date("created", found, stated, order),
+        updated=_date("updated", found, stated, order),
+        expires=_date("expires", found, stated, order),
         registrar=fields["registrar"],
         registrar_iana_id=fields["registrar_iana_id"],
         registrant=Registrant(
@@ -103,63 +119,61 @@ def read_whois(
             email=fields["registrant_email"],
             phone=fields["registrant_phone"],
             country=fields["registrant_country"],
+            handle=fields["registrant_handle"],
         ),
         name_servers=servers,
         name_servers_reader=servers_reader,
-        statuses=_statuses(lines),
-        dnssec=_dnssec(lines),
+        statuses=_statuses(stated),
+        dnssec=_dnssec(stated),
     )
 
 
-def decoded(body: bytes) -> str:
-    """UTF-8 where it is that, otherwise Latin-1, which reads any byte."""
-    try:
-        return body.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return body.decode("latin-1")
+def _won(ours: Field, library: Field) -> Field:
+    """Whose reading of a text stands.
+
+    Where both read the same, it is the library's, with our place in the text. Where they differ, ours stands: it comes
+    from a key that says whose it is, while the library's patterns take the first match anywhere and run over the end
+    of an empty line. Where our reader saw the key and nothing behind it, the field is absent, whatever the library
+    took from the next line. Only where no key of ours was there at all, the library's reading stands alone.
+    """
+    if (ours.value or ours.text) and (ours.value, ours.text) == (library.value, library.text):
+        return Field(value=ours.value, state=ours.state, text=ours.text, where=ours.where, reader=LIBRARY)
+    return ours if ours.reader else library
 
 
-def _outcome(text: str, lines: list[Line], words: RegistrationWords, domain: str) -> tuple[Outcome, str]:
-    if not text.strip():
-        return Outcome.MALFORMED, "an empty reply"
-    evidence = {line.field for line in lines if line.field in _EVIDENCE}
-    # A whole record outweighs a phrase in its terms of use; one lone line ("Registrar: ...") does not.
-    if len(evidence) >= 2 or evidence & {"created", "name_server"}:
-        return Outcome.REGISTERED, "a record with " + ", ".join(sorted(evidence))
-    if said_no := refusal(text, words, domain=domain):
-        return said_no
-    if phrase := said(text, words.unsupported, domain=domain):
-        return Outcome.UNSUPPORTED, phrase
-    if phrase := said(text, words.not_found, domain=domain):
-        return Outcome.NOT_FOUND, phrase
-    if said_no := vague_refusal(text, words):
-        return said_no
-    if evidence or {"domain", "status"} <= {line.field for line in lines}:
-        return Outcome.REGISTERED, "a short record"
-    return Outcome.MALFORMED, "neither a record nor words that we know"
-
-
-def _text(
-    name: str,
-    found: Mapping[str, tuple[tuple[str, str], ...]],
-    lines: list[Line],
-    text: str,
-    words: RegistrationWords,
-) -> Field:
+def _text(name: str, found: Found, stated: Sequence[Said], text: str, words: RegistrationWords) -> Field:
     make = _MAKERS.get(name, name_field)
-    handles = name == "registrant_name"
+    mine = [one for one in stated if one.field == name]
+    chosen = next((one for one in mine if one.value), mine[0] if mine else None)
+    value = chosen.value if chosen else ""
+    if make is email_field:
+        value = _AT.sub(r"\1@\2", value)
+    ours = make(value, words, where=chosen.where, reader=LINES) if chosen else Field()
+    if ours.state is FieldState.ABSENT and name.startswith("registrant_") and name != "registrant_country":
+        ours = _withheld(stated, words) or ours
+    handles = {one.value for one in stated if one.field == "registrant_handle"}
+    values = _librarys(name, found, text)
+    # Where a record is named by its id, the library takes the id for a name.
+    theirs = (make(value, words, where=where, reader=LIBRARY) for value, where in values if value not in handles)
+    return _won(ours, next(theirs, Field()))
+
+
+def _withheld(stated: Sequence[Said], words: RegistrationWords) -> Field | None:
+    """A registrant's section that says "not disclosed" and nothing else says it of every field."""
+    whole = next((one for one in stated if one.field == "registrant_any"), None)
+    if whole is None:
+        return None
+    field = name_field(whole.value, words, where=whole.where, reader=LINES)
+    return None if field.state is FieldState.VALUE else field
+
+
+def _librarys(name: str, found: Found, text: str) -> Iterator[tuple[str, str]]:
+    """What the library read, and where that stands."""
     for attribute in _TEXTS[name]:
         for kind, value in found.get(attribute, ()):
             at = text.find(value)
-            if handles and _HANDLE.fullmatch(value):
-                continue
-            if kind == "s" and not _is_next_line(value, text[:at] if at >= 0 else ""):
-                where = "" if at < 0 else f"{at}-{at + len(value)}"
-                return make(value, words, where=where, reader=LIBRARY)
-    for line in lines:
-        if line.field == name and not (handles and _HANDLE.fullmatch(line.value)):
-            return make(line.value, words, where=line.where, reader=LINES)
-    return Field()
+            if kind == "s" and "\n" not in value and not _is_next_line(value, text[:at] if at >= 0 else ""):
+                yield value, "" if at < 0 else f"{at}-{at + len(value)}"
 
 
 def _is_next_line(value: str, before: str) -> bool:
@@ -171,28 +185,37 @@ def _is_next_line(value: str, before: str) -> bool:
     return starts_line and (value.startswith("[") or ":" in value[:LONGEST_KEY])
 
 
-def _date(name: str, found: Mapping[str, tuple[tuple[str, str], ...]], lines: list[Line]) -> DateField:
-    ours = DateField()
-    for line in lines:
-        if line.field == name:
-            read = date_field(line.value, where=line.where, reader=LINES)
-            if ours.state is not FieldState.VALUE and read.state is not FieldState.ABSENT:
-                ours = read
-    if ours.state is FieldState.UNPARSED and is_ambiguous(ours.text):
-        # The library reads 04/06 as April everywhere, in registries that write the day first too.
+def _order(text: str, stated: Sequence[Said], server: str, domain: str) -> Order | None:
+    """Day or month first: what the reply says itself outweighs what its registry is known for."""
+    dates = [one.value for one in stated if one.field in _DATES]
+    return hinted_order(text) or order_of(dates) or known_order(server, domain)
+
+
+def _date(name: str, found: Found, stated: Sequence[Said], order: Order | None) -> DateField:
+    mine = [one for one in stated if one.field == name]
+    read = [date_field(one.value, where=one.where, reader=LINES, order=order) for one in mine]
+    ours = next((one for one in read if one.state is FieldState.VALUE), None)
+    if ours is not None and len(mine) > 1 and name == "updated" and "@" in mine[0].value:
+        # RIPE's style keeps every change, the last one last.
+        ours = max(
+            (one for one in read if one.at is not None), key=lambda one: one.at or datetime.min.replace(tzinfo=UTC)
+        )
+    if ours is None:
+        ours = next((one for one in read if one.state is FieldState.UNPARSED), DateField())
+    theirs = next(
+        (at for kind, value in found.get(_DATES[name], ()) if kind == "t" and (at := _library_time(value))), None
+    )
+    if ours.at is not None:
+        # Ours knows the order of day and month, and whether a time and its offset were given; the library takes any
+        # time for UTC, and the day for the month.
+        reader = LIBRARY if theirs is not None and theirs.date() == ours.at.date() else LINES
+        return DateField(at=ours.at, precision=ours.precision, state=ours.state, where=ours.where, reader=reader)
+    told = ours.state is FieldState.UNPARSED and (is_ambiguous(ours.text) or "before" in ours.text.lower())
+    if theirs is None or told or any(not one.value for one in mine):
+        # A day that may be a month, or "before 1996": the library makes a day of either.
         return ours
-    for kind, value in found.get(_DATES[name], ()):
-        at = _library_time(value) if kind == "t" else None
-        if at is None:
-            continue
-        if ours.at is not None and at.date() == ours.at.date():
-            # Both agree on the day. Ours knows whether a time and its offset were given; the library takes any for UTC.
-            return DateField(
-                at=ours.at, precision=ours.precision, state=FieldState.VALUE, where=ours.where, reader=LIBRARY
-            )
-        day = at.replace(hour=0, minute=0, second=0, microsecond=0)
-        return DateField(at=day, precision="day", state=FieldState.VALUE, reader=LIBRARY)
-    return ours
+    day = theirs.replace(hour=0, minute=0, second=0, microsecond=0)
+    return DateField(at=day, precision="day", state=FieldState.VALUE, reader=LIBRARY)
 
 
 def _library_time(text: str) -> datetime | None:
@@ -204,35 +227,24 @@ def _library_time(text: str) -> datetime | None:
     return at if plausible(at) else None
 
 
-def _hosts(values: Iterable[str]) -> tuple[str, ...]:
-    hosts = set()
-    for value in values:
-        # "ns1.example. 192.0.2.1" and "ns1.example [OK]" name a host first.
-        for part in value.replace(",", " ").split()[:1]:
-            try:
-                hosts.add(canonical_name(part.rstrip(".")))
-            except ReadError:
-                continue
-    return tuple(sorted(hosts)[:MOST_NAMES])
-
-
-def _name_servers(found: Mapping[str, tuple[tuple[str, str], ...]], lines: list[Line]) -> tuple[tuple[str, ...], str]:
+def _name_servers(found: Found, stated: Sequence[Said]) -> tuple[tuple[str, ...], str]:
     # The library gives some registries' lists as one text of many lines.
-    texts = [part for kind, value in found.get("name_servers", ()) if kind == "s" for part in value.splitlines()]
-    if hosts := _hosts(texts):
-        return hosts, LIBRARY
-    hosts = _hosts(line.value for line in lines if line.field == "name_server")
-    return hosts, LINES if hosts else ""
+    texts = (part for kind, value in found.get("name_servers", ()) if kind == "s" for part in value.splitlines())
+    theirs = host_set(texts)
+    ours = host_set(one.value for one in stated if one.field == "name_server")
+    if ours and ours != theirs:
+        return ours, LINES
+    return theirs, LIBRARY if theirs else ""
 
 
-def _statuses(lines: list[Line]) -> tuple[str, ...]:
+def _statuses(stated: Sequence[Said]) -> tuple[str, ...]:
     # "clientHold https://icann.org/epp#clientHold": the link repeats the word.
-    values = {line.value.partition(" http")[0].strip().lower()[:64] for line in lines if line.field == "status"}
+    values = {one.value.partition(" http")[0].strip().lower()[:64] for one in stated if one.field == "status"}
     return tuple(sorted(value for value in values if value)[:MOST_NAMES])
 
 
-def _dnssec(lines: list[Line]) -> bool | None:
-    value = next((line.value.strip().lower() for line in lines if line.field == "dnssec"), "")
-    if value.startswith(("unsigned", "no", "inactive", "false")):
+def _dnssec(stated: Sequence[Said]) -> bool | None:
+    value = next((one.value.strip().lower() for one in stated if one.field == "dnssec" and one.value), "")
+    if value.startswith(("unsigned", "no", "inactive", "false", "n", "disabled", "unsec")):
         return False
-    return True if value.startswith(("signed", "yes", "active", "true")) else None
+    return True if value.startswith(("signed", "yes", "active", "true", "y", "secure", "enabled")) else None

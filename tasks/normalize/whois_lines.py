@@ -1,149 +1,134 @@
-"""Our own reader of WHOIS replies: the decoded text in, the fields of its lines with their spans out.
+"""The lines of a WHOIS reply: the decoded text in, rows with key, value and place out; what they mean is told later.
 
-Three shapes of a line are read, which most registries use: "Key: value" (dots and spaces before the colon dropped),
-"[Key] value", and a bare "Key:" whose value is the more indented line below it. Below a bare "Registrant:" the keys
-"Name:", "Email:" and so on are the registrant's until a blank line or the next bare key. Linear in the reply's size.
+Shapes of a row: "Key: value" (dots and spaces before the colon dropped, a full-width colon too), "[Key] value", a bare
+"Key:", "Record created on 2001-02-03" without a colon, and any other text. RFC 3912 gives a reply no form. Linear in
+the reply's size; what stands after 5,000 lines or 4,096 characters of a line is not read.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from typing import Final
+from unicodedata import combining, normalize
 
 LONGEST_KEY: Final = 64
 MOST_LINES: Final = 5000
 LONGEST_LINE: Final = 4096
 
-_BRACKETED: Final = re.compile(r"(?:[a-z]\. )?\[([^\[\]]{1,64})\]")
-
-# Key (folded, without trailing digits) -> field. What a key means is the same in every registry that uses it.
-_KEYS: Final[dict[str, tuple[str, ...]]] = {
-    "domain": ("domain name", "domain", "domainname", "domain_name"),
-    "created": (
-        *("creation date", "created", "created on", "created date", "date created", "registered", "registered on"),
-        *("registration date", "domain registration date", "registration time", "record created", "registered date"),
-        *("domain create date", "domain created", "create date", "domain name commencement date", "activation date"),
-        *("record created on", "domain record activated", "activated", "date registered", "creation_date", "crdate"),
-    ),
-    "updated": (
-        *("updated date", "last updated", "last updated on", "last modified", "modified", "changed", "last-update"),
-        *("updated", "domain last updated date", "record last updated on", "last update", "update date", "updated on"),
-        *("modification date", "last modified date", "domain record last updated", "last-updated", "updated_date"),
-    ),
-    "expires": (
-        *("registry expiry date", "registrar registration expiration date", "expiration date", "expiry date"),
-        *("expires", "expires on", "paid-till", "valid until", "renewal date", "record expires on", "expire-date"),
-        *("domain expiration date", "domain expires", "expire date", "expire", "exp date", "expiration time"),
-        *("expiry", "validity", "valid-date", "domain expires on", "expiration", "expire_date", "expiration_date"),
-    ),
-    "registrar": (
-        *("registrar", "sponsoring registrar", "registrar name", "registrar organization", "current registrar"),
-        *("registrar company name", "registration service provider", "authorized agency"),
-    ),
-    "registrar_iana_id": ("registrar iana id", "sponsoring registrar iana id"),
-    "name_server": (
-        *("name server", "name servers", "nserver", "nameserver", "nameservers", "ns", "dns", "host name"),
-        *("domain servers in listed order", "domain nameservers", "ns_name_", "primary server", "secondary server"),
-        *("name servers information", "domain servers"),
-    ),
-    "status": ("status", "domain status", "state", "eppstatus", "registration status"),
-    "dnssec": ("dnssec", "dnssec signed"),
-    "registrant_name": (
-        *("registrant name", "registrant contact name", "registrant", "holder", "holder name", "owner name", "owner"),
-        *("registrant_name", "registrant contact", "domain holder", "registrant-name"),
-    ),
-    "registrant_organisation": (
-        *("registrant organization", "registrant organisation", "registrant company", "owner organization"),
-        *("registrant contact organisation", "registrant contact organization", "registrant org", "org"),
-    ),
-    "registrant_email": (
-        *("registrant email", "registrant e-mail", "registrant contact email", "holder email", "owner email"),
-        *("registrant contact e-mail", "registrant_email"),
-    ),
-    "registrant_phone": ("registrant phone", "registrant phone number", "registrant telephone", "owner phone"),
-    "registrant_country": (
-        *("registrant country", "registrant country/economy", "registrant contact country", "owner country"),
-        *("registrant country code",),
-    ),
-}
-_FIELD: Final = {key: name for name, keys in _KEYS.items() for key in keys}
-_IN_REGISTRANT: Final = {
-    "name": "registrant_name",
-    "contact name": "registrant_name",
-    "organization": "registrant_organisation",
-    "organisation": "registrant_organisation",
-    "company": "registrant_organisation",
-    "email": "registrant_email",
-    "e-mail": "registrant_email",
-    "phone": "registrant_phone",
-    "phone number": "registrant_phone",
-    "country": "registrant_country",
-    "country code": "registrant_country",
-}
+# A key may carry an explanation: "Holder English Name (It should be the same as ...):".
+_LONGEST_EXPLAINED: Final = 220
+_LONGEST_HEAD: Final = 32
+_BRACKETED: Final = re.compile(r"(?:[a-z]\.? ?)?\[([^\[\]]{1,64})\]")
+_PREFIXED: Final = re.compile(r"\(([A-Za-z ]{1,40})\) ")
+_SPACES: Final = re.compile(r"[\s_/-]+")
+_COMMENTS: Final = "%#;"
+# Old registrars' rows without a colon: the words, then the date.
+_PHRASES: Final = tuple(
+    f"{thing}{done} {when}"
+    for thing in ("record ", "domain ", "")
+    for done in ("created", "expires", "last updated", "registered", "activated", "updated")
+    for when in ("on", "at")
+    # "Last updated on ..." alone is the database's (.ru).
+    if thing or done != "last updated"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Line:
-    """One value: the field that its key names, and its span in characters of the text."""
+class Row:
+    """One line. `key` is folded and empty where there is none; `start` is where `value` begins, in characters of the
+    text; `text` is the whole line, stripped, and begins at `at`; `indent` counts leading white space; `fresh` says that
+    an empty line, or nothing, stands before it.
+    """
 
-    field: str
+    key: str
     value: str
     start: int
+    text: str
+    at: int
+    indent: int
+    fresh: bool
 
-    @property
-    def where(self) -> str:
-        """The span as `start-end`."""
-        return f"{self.start}-{self.start + len(self.value)}"
 
-
-def read_lines(text: str) -> Iterator[Line]:
-    """The values of the keys that we know, in the order of the text."""
-    section = ""
-    pending: tuple[str, int] | None = None
+def read_rows(text: str) -> Iterator[Row]:
+    """The lines that say something: empty ones and comments are left out."""
     position = 0
+    fresh = True
     for number, raw in enumerate(text.splitlines(keepends=True)):
         if number >= MOST_LINES:
             return
         start, position = position, position + len(raw)
         line = raw[:LONGEST_LINE].rstrip()
         bare = line.lstrip()
+        if not bare:
+            fresh = True
+            continue
+        if bare[0] in _COMMENTS or bare.startswith(">>>"):
+            # Some registries begin their sections in comments: "% Registrant:".
+            head = bare.strip("%#; ")
+            if head.endswith(":") and len(head) <= _LONGEST_HEAD and head[:1].isalpha():
+                key, value, offset = _split(head)
+                yield Row(key=key, value=value, start=start, text=head, at=start, indent=0, fresh=True)
+                fresh = False
+            continue
+        # ".tr" marks its keys: "** Domain Name: ...".
+        if bare.startswith("** "):
+            bare = bare[3:].lstrip()
         indent = len(line) - len(bare)
-        if not bare or bare[0] in "%#;>":
-            section, pending = ("", None) if not bare else (section, None)
-            continue
-        split = _split(bare)
-        if pending and (split is None or not split[1]) and indent > pending[1]:
-            # A list of name servers is a value per line; the others have one.
-            yield Line(field=pending[0], value=bare, start=start + indent)
-            pending = pending if pending[0] in ("name_server", "status") else None
-            continue
-        if split is None:
-            continue
-        key, value, offset = split
-        field = (_IN_REGISTRANT.get(key) if section == "registrant_name" else None) or _FIELD.get(key, "")
-        if not value:
-            section, pending = field or "other", (field, indent) if field else None
-            continue
-        pending = (field, indent) if field == "name_server" else None
-        if field:
-            yield Line(field=field, value=value, start=start + indent + offset)
+        key, value, offset = _split(bare)
+        yield Row(
+            key=key,
+            value=value,
+            start=start + indent + offset,
+            text=bare,
+            at=start + indent,
+            indent=indent,
+            fresh=fresh,
+        )
+        fresh = False
 
 
-def _split(line: str) -> tuple[str, str, int] | None:
-    """A line's folded key, its value and where the value starts; None for a line without a key."""
+def folded_key(text: str) -> str:
+    """A key as the tables have it: lower case, no accents, single spaces, numbers at its end and "'s" dropped."""
+    plain = text.partition("(")[0].casefold()
+    if not plain.isascii():
+        # "Fecha de Creación" and "Fecha de Creacion" are one key.
+        plain = "".join(letter for letter in normalize("NFKD", plain) if not combining(letter))
+    key = _SPACES.sub(" ", plain.replace("'s ", " ")).strip(" .:*")
+    return key.rstrip("0123456789").rstrip(" .#")
+
+
+def _split(line: str) -> tuple[str, str, int]:
+    """A line's folded key, its value and where that starts; no key where it has none."""
     if match := _BRACKETED.match(line):
-        key, rest, at = match[1], line[match.end() :], match.end()
-    else:
-        at = line.find(":", 0, LONGEST_KEY + 1)
-        if at < 0:
-            return None
-        key, rest, at = line[:at], line[at + 1 :], at + 1
+        return _parts(match[1], line, match.end())
+    lowered = line[:40].casefold()
+    for phrase in _PHRASES:
+        if lowered.startswith(phrase) and line[len(phrase) : len(phrase) + 2].strip()[:1].isalnum():
+            return _parts(phrase, line, len(phrase))
+    at = _colon(line)
+    if at < 0:
+        return "", line, 0
+    if match := _PREFIXED.match(line[at + 1 :].lstrip()):
+        # "remarks: (Domain Holder) ..." names the key in the value.
+        start = line.index(match[0], at)
+        return _parts(match[1], line, start + len(match[0]))
+    return _parts(line[:at], line, at + 1)
+
+
+def _colon(line: str) -> int:
+    at = line.find(":", 0, _LONGEST_EXPLAINED)
+    wide = line.find("\uff1a", 0, LONGEST_KEY)  # full width, as Chinese and Korean registries write it
+    at = wide if at < 0 or 0 <= wide < at else at
+    if at < 0 or line[at : at + 3] == "://":
+        return -1
+    return at if at <= LONGEST_KEY or "(" in line[:LONGEST_KEY] else -1
+
+
+def _parts(key: str, line: str, at: int) -> tuple[str, str, int]:
+    rest = line[at:]
+    value = rest.strip(" \t:")
     # Bilingual registries: "Data de registo / Creation Date (dd/mm/yyyy)".
-    key = key.rpartition(" / ")[2].partition(" (")[0]
-    folded = " ".join(key.casefold().split()).rstrip(" .").rstrip("0123456789").rstrip()
-    value = rest.strip()
-    return folded, value, at + len(rest) - len(rest.lstrip())
+    english = key.rpartition(" / ")[2] if key.isascii() or " / " in key else key
+    return folded_key(english) or "?", value, at + (rest.index(value) if value else 0)

@@ -26,7 +26,7 @@ import msgspec
 from intel.errors import ReadError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from types import TracebackType
 
 _CHILD: Final = Path(__file__).with_name("whois_child.py")
@@ -55,9 +55,13 @@ class _Ended(Exception):  # noqa: N818  not an error of the tree: it never leave
 class WhoisWorker:
     """A child that reads replies one at a time; safe to share between threads, closed by `close` or as a context."""
 
-    def __init__(self, *, cpu_seconds: float = 0.5, wall_seconds: float = 1.5) -> None:
+    def __init__(
+        self, *, cpu_seconds: float = 0.25, wall_seconds: float = 1.5, command: Sequence[str] = (str(_CHILD),)
+    ) -> None:
+        """`command` is what the interpreter runs: another reader of the same frames may take the child's place."""
         self._cpu = cpu_seconds
         self._wall = wall_seconds
+        self._command = tuple(command)
         self._lock = threading.Lock()
         self._child: subprocess.Popen[bytes] | None = None
 
@@ -106,7 +110,7 @@ class WhoisWorker:
         self._kill()
         # No environment: the child has no business with the project's settings, and none of its secrets.
         self._child = subprocess.Popen(  # noqa: S603  our own interpreter and our own file
-            [sys.executable, "-I", str(_CHILD)],
+            [sys.executable, "-I", *self._command],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

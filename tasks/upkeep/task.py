@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
+from prefect.runtime import flow_run
 
 from db import documents, upkeep
 from db.archive_compact import Compacted
 from db.archive_retain import Retained
 from db.engine import LONG_PATIENCE, warehouse
 from intel.settings import settings
-from tasks.upkeep import archive
+from tasks.load import zones_keep
+from tasks.upkeep import archive, name_model, new_domains
+from tasks.upkeep.name_model import Learnt
 
 
 @task(name="close dead runs", persist_result=False, cache_policy=NO_CACHE)
@@ -53,3 +56,24 @@ def tidy_archive() -> Retained:
     """Drop what is too old or too much of the archive, and remove the files that nobody needs."""
     with warehouse(patience=LONG_PATIENCE) as engine:
         return archive.tidy(engine)
+
+
+@task(name="tidy zones", persist_result=False, cache_policy=NO_CACHE)
+def tidy_zones() -> int:
+    """Remove what comparisons of zones left over."""
+    with warehouse() as engine:
+        return zones_keep.tidy(engine)
+
+
+@task(name="prune first sights", persist_result=False, cache_policy=NO_CACHE)
+def prune_first_sights() -> int:
+    """Remove first sights of new domains that are too old."""
+    with warehouse(patience=LONG_PATIENCE) as engine:
+        return new_domains.prune_seen(engine)
+
+
+@task(name="learn names", persist_result=False, cache_policy=NO_CACHE)
+def learn_names() -> Learnt:
+    """Make the model of names anew."""
+    with warehouse(patience=LONG_PATIENCE) as engine:
+        return name_model.learn(engine, flow_run=str(flow_run.id or ""))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
 
 from intel.entities import Entity, Kind, entity, masked
 from intel.errors import ReadError
+from tasks.watch.registrants import annotate_registrant
 from tasks.watch.rules import BY_NAME
 from tasks.watch.warninglists import annotate
 
@@ -36,7 +38,25 @@ _PATTERNS: Final = {
     "subject": "a subject like {}",
     "serial": "the watched certificate of issuer and serial number {}",
 }
-_NOTED: Final = frozenset({"expected", "wrong-chain"})
+EXPECTED: Final = frozenset({"expected", "wrong-chain"})
+"""What is noted of certificates: the hubs of those annotations."""
+ENDED: Final = frozenset({"ended"})
+"""What is noted of a domain that is no longer whose it was."""
+_ENDED_TAKES: Final = 40
+_ENDED_BY: Final = {
+    "re-registered": "somebody registered it anew",
+    "expired": "its registration expired",
+    "seized": "it was seized",
+    "sinkholed": "it was sinkholed",
+}
+_FIELDS: Final = {
+    "email": "e-mail",
+    "name": "name",
+    "organisation": "organisation",
+    "phone": "phone",
+    "handle": "handle",
+}
+_WITH: Final = {"transfer": ", with a transfer to another registrar", "renewal": ", with a renewal"}
 _EXPECTED: Final = {
     "certificate": "expected: a certificate {}",
     "key": "expected: a certificate with a key {}",
@@ -60,6 +80,27 @@ class Description(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.json.encode(self.annotations).decode()
 
 
+class Versions(msgspec.Struct, frozen=True, kw_only=True):
+    """What a finding over versions of a registration says besides: the fields, in which way, from when (`began`), and
+    when it changed (`at`); event times, UTC.
+    """
+
+    fields: tuple[str, ...] = ()
+    how: tuple[str, ...] = ()
+    began: datetime | None = None
+    at: datetime
+
+    def words(self) -> dict[str, str]:
+        """What titles take of it."""
+        how = set(self.how) - {""}
+        return {
+            "day": f"{self.at.astimezone(UTC):%Y-%m-%d}",
+            "began": "" if self.began is None else f"{self.began.astimezone(UTC):%Y-%m-%d}",
+            "fields": ", ".join(words for name, words in _FIELDS.items() if name in self.fields),
+            "how": next((words for name, words in _WITH.items() if name in how), "; ".join(sorted(how))),
+        }
+
+
 def describe(
     rule: str,
     *,
@@ -68,11 +109,14 @@ def describe(
     item: tuple[str, str, str],
     name: str = "",
     why: str = "",
+    registrant: Entity | None = None,
+    versions: Versions | None = None,
 ) -> Description:
     """The description of a match of `rule`; `item` is (match, kind, value) of the watched item.
 
-    `name` is what of the subject matched, `why` in which way. What a list says of subject, other and name lowers the
-    severity by the most that any of them takes away; nothing is dropped for it.
+    `name` is what of the subject matched, `why` in which way; `registrant` whom two domains have in common; `versions`
+    what a rule over versions says besides. What a list says of subject, other, name and registrant lowers the severity
+    by the most that any of them takes away; nothing is dropped for it.
     """
     entry = BY_NAME[rule]
     match, kind, value = item
@@ -82,6 +126,8 @@ def describe(
         if touched is not None
         for annotation in annotate(touched)
     ]
+    if registrant is not None:
+        said += [{"about": "registrant", **msgspec.to_builtins(one)} for one in annotate_registrant(registrant)]
     # What is watched may be what was found: it doesn't stand on itself.
     itself = subject is not None and match != "entity" and subject.value == value
     special = entry.title_of_itself if itself else entry.title_of_key if kind == Kind.PUBLIC_KEY else ""
@@ -91,6 +137,7 @@ def describe(
         item=item_words(match, kind, value),
         name=shown(Kind.DOMAIN, name),
         why=_cut(why, 2 * _LONGEST),
+        **(versions.words() if versions is not None else {}),
     )
     return Description(
         title=_cut(title, _LONGEST_TITLE), lapse=entry.lapse, severity=_severity(rule, said), annotations=tuple(said)
@@ -98,13 +145,14 @@ def describe(
 
 
 def annotated(
-    rule: str, annotations: Sequence[dict[str, Any]], notes: Sequence[Mapping[str, Any]]
+    rule: str, annotations: Sequence[dict[str, Any]], notes: Sequence[Mapping[str, Any]], hubs: frozenset[str]
 ) -> tuple[list[dict[str, Any]], int]:
-    """The annotations of a finding with `notes` in the place of those noted before, and its severity with them.
+    """The annotations of a finding with `notes` in the place of those of `hubs`, and its severity with them.
 
-    A note is what `db/watching_expected.py` says of a certificate.
+    A note is what `db/watching_expected.py` says of a certificate, or an `ended_note`.
     """
-    kept = [annotation for annotation in annotations if annotation.get("hub") not in _NOTED]
+    kept = [annotation for annotation in annotations if annotation.get("hub") not in hubs]
+    kept += [dict(note) for note in notes if note["hub"] == "ended"]
     expected = [note for note in notes if note["hub"] == "expected"]
     if expected:
         # What is known by most, then by the plainest: one says it.
@@ -116,6 +164,12 @@ def annotated(
     wrong = sorted(note["list"] for note in notes if note["hub"] == "wrong-chain")
     kept += [{"about": "subject", "list": log, "hub": "wrong-chain", "takes": 0, "why": _WRONG_CHAIN} for log in wrong]
     return kept, _severity(rule, kept)
+
+
+def ended_note(reason: str, ended_at: datetime) -> dict[str, Any]:
+    """The annotation of what a domain did after it ceased to be whose it was (event time)."""
+    why = f"no longer the actor's since {ended_at.astimezone(UTC):%Y-%m-%d}: {_ENDED_BY[reason]}"
+    return {"about": "subject", "list": reason, "hub": "ended", "takes": _ENDED_TAKES, "why": why}
 
 
 def item_words(match: str, kind: str, value: str) -> str:

@@ -20,26 +20,23 @@ its end, and `lapsewatch status` shows it.
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 import psycopg
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from db import runs, watching_expected, watching_match, watching_store
+from db import ownership, ownership_effects, runs, watching_match, watching_store, watching_versions
 from db.engine import what_failed, where
-from db.rows import driver
 from db.watching import lock_items
 from db.watching_rules import MENTIONS
-from intel.entities import Entity
 from intel.errors import WarehouseError
 from intel.names import default_suffixes
-from tasks.watch.describe import SHARED, Description, annotated, describe
+from tasks.watch import store
 from tasks.watch.rules import of_monitor
 
 log = logging.getLogger(__name__)
@@ -48,15 +45,6 @@ Result = TypeVar("Result")
 
 CHUNK: Final = 5_000
 """Items of one backward sweep's transaction."""
-
-_HUB: Final[dict[str, Any]] = {
-    "about": SHARED,
-    "list": "",
-    "hub": "shared",
-    "takes": 40,
-    "why": f"at least {watching_match.HUB:,} facts name the registrant or key in common: so many share it that it says"
-    " little about any of them, and not all were compared",
-}
 
 PENDING: Final = """
 SELECT b.id FROM batch b
@@ -81,7 +69,8 @@ class Monitor(msgspec.Struct, frozen=True, kw_only=True):
 
     `predicates` are those of the facts that its rules read; `widen` the statements that add known facts to them,
     `known` those that say more of what is looked for, `withdraw` those that take back what no longer holds, `notes`
-    those that say more of what was found. `mark` goes to `watch_item.swept`: it changes when the rules do, and all
+    those that say more of what was found. `ends`: who takes domains away, where this monitor concludes whose domains
+    are (None: it does not). `mark` goes to `watch_item.swept`: it changes when the rules do, and all
     items are looked backwards for again.
     """
 
@@ -92,6 +81,7 @@ class Monitor(msgspec.Struct, frozen=True, kw_only=True):
     known: tuple[str, ...] = ()
     withdraw: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    ends: tuple[ownership.Taker, ...] | None = None
 
 
 class Monitored(msgspec.Struct, frozen=True, kw_only=True):
@@ -191,6 +181,9 @@ def _judge(connection: Connection, *, monitor: Monitor, batch_id: int) -> int:
     known = {"batch_id": batch_id, "predicates": list(monitor.predicates)}
     connection.execute(text(watching_match.BATCH_FACTS), {name: known[name] for name in ("batch_id", "predicates")})
     restated = connection.execute(text(watching_match.RESTATED_FACTS), known).rowcount
+    if monitor.ends is not None:
+        ownership.fill_takers(connection, monitor.ends)
+        connection.execute(text(watching_versions.TOUCHED), {"batch_id": batch_id})
     connection.exec_driver_sql("ANALYZE watch_candidate")
     if connection.execute(text(_CLAIMED)).scalar_one():
         lock_items(connection)
@@ -215,6 +208,9 @@ def _sweep(connection: Connection, *, monitor: Monitor, size: int) -> tuple[int,
         connection.execute(text(statement))
     connection.exec_driver_sql("ANALYZE watch_swept_entity")
     connection.execute(text(watching_match.SWEPT_FACTS), {"predicates": list(monitor.predicates)})
+    if monitor.ends is not None:
+        ownership.fill_takers(connection, monitor.ends)
+        connection.execute(text(watching_versions.SWEPT_DOMAINS))
     found = _evaluate(connection, monitor)
     connection.execute(text(watching_match.MARK_CHUNK), {"mark": monitor.mark})
     return taken, found
@@ -237,6 +233,29 @@ def _evaluate(connection: Connection, monitor: Monitor) -> int:
     for statement in monitor.widen:
         if connection.execute(text(statement)).rowcount:
             connection.exec_driver_sql("ANALYZE watch_candidate")
+    if monitor.ends is not None:
+        _conclude(connection)
+    found = _find(connection, monitor)
+    store.say_ends(connection)
+    return found
+
+
+def _conclude(connection: Connection) -> None:
+    """Conclude when domains ceased to be whose they were, and then of those with which they share a registrant."""
+    connection.execute(text(watching_versions.CANDIDATE_DOMAINS))
+    if not connection.execute(text("SELECT EXISTS (SELECT FROM watch_domain)")).scalar_one():
+        return
+    ownership.conclude(connection)
+    for statement in (ownership_effects.REGISTRANTS, watching_match.SAME_REGISTRANT):
+        if connection.execute(text(statement)).rowcount:
+            connection.exec_driver_sql("ANALYZE watch_candidate")
+    if connection.execute(text(watching_versions.CANDIDATE_DOMAINS)).rowcount:
+        ownership.conclude(connection)
+
+
+def _find(connection: Connection, monitor: Monitor) -> int:
+    # What is empty is not assumed to be large, either.
+    connection.exec_driver_sql("ANALYZE watch_domain")
     connection.execute(text(watching_match.HUBS))
     connection.execute(text(watching_match.ENTITIES))
     connection.exec_driver_sql("ANALYZE watch_entity")
@@ -254,57 +273,9 @@ def _evaluate(connection: Connection, monitor: Monitor) -> int:
     connection.exec_driver_sql("ANALYZE watch_match")
     connection.execute(text(watching_store.COLLAPSE))
     connection.exec_driver_sql("ANALYZE watch_found")
-    found = _store(connection)
+    if monitor.ends is None:
+        connection.execute(text(ownership.LOCK_SHARED))
+    found = store.store(connection)
     if monitor.notes:
-        _annotate(connection, monitor)
+        store.annotate(connection, monitor.notes)
     return found
-
-
-def _store(connection: Connection) -> int:
-    new = connection.execute(text(watching_store.NEW_FINDINGS)).all()
-    connection.execute(text(watching_store.REFRESH_FINDINGS))
-    if new:
-        with driver(connection).cursor().copy("COPY watch_new FROM STDIN") as copy:
-            for watch_id, rule, novelty, *rest in new:
-                said = describe(
-                    rule,
-                    subject=_entity(*rest[:4]),
-                    other=_entity(*rest[4:8]),
-                    item=tuple(rest[8:11]),
-                    name=rest[11],
-                    why=rest[12],
-                )
-                if rest[13]:
-                    said = _of_hub(said)
-                copy.write_row((watch_id, rule, novelty, said.lapse, said.title, said.severity, said.annotations_json))
-        connection.exec_driver_sql("ANALYZE watch_new")
-        connection.execute(text(watching_store.INSERT_FINDINGS))
-    connection.execute(text(watching_store.INSERT_EVIDENCE))
-    if new:
-        connection.execute(text(watching_store.KNOWN_CLAIMS))
-    return len(new)
-
-
-def _annotate(connection: Connection, monitor: Monitor) -> None:
-    """Let the findings that were found say what is known of their certificates now."""
-    for statement in monitor.notes:
-        connection.execute(text(statement))
-    connection.exec_driver_sql("ANALYZE watch_note")
-    changed = []
-    for finding_id, rule, before, notes in connection.execute(text(watching_expected.NOTED)).all():
-        told, severity = annotated(rule, before, notes)
-        if told != before:
-            changed.append({"id": finding_id, "annotations": json.dumps(told), "severity": severity})
-    if changed:
-        connection.execute(text(watching_expected.ANNOTATE), changed)
-
-
-def _of_hub(said: Description) -> Description:
-    """The description of a finding whose parts have a hub in common, which takes from it what a list would."""
-    return msgspec.structs.replace(
-        said, severity=max(0, said.severity - _HUB["takes"]), annotations=(*said.annotations, _HUB)
-    )
-
-
-def _entity(kind: str | None, value: str, scope: str, address: str | None) -> Entity | None:
-    return None if kind is None else Entity(kind, value, scope, address or "", b"")

@@ -21,7 +21,7 @@ from tasks.watch.read_items import domain_items
 
 WATCH: Final = "organisation"
 """What the watch is called; no other may be."""
-RULES: Final = ("certificate-name", "lookalike-name", "unreadable-certificate")
+RULES: Final = ("certificate-name", "lookalike-name", "lookalike-domain", "unreadable-certificate")
 """Rules that are about ourselves. The others look for mistakes of actors."""
 
 

@@ -1,21 +1,26 @@
 """The registrations monitor: facts of feeds, registration and resolution in, findings out (see tasks/watch/monitor.py).
 
-Rules: exact, same-domain, same-address, new-resolution, registered, shared-registrant.
+Rules: exact, same-domain, same-address, new-resolution, registered, shared-registrant, registrant-hidden,
+registrant-exposed, name-servers-moved, re-registered, expired, seized, sinkholed, new-domain, lookalike-domain,
+keyword-domain. It also concludes when domains ceased to be whose they were (db/ownership.py).
 """
 
 from __future__ import annotations
 
 from typing import Final
 
+import msgspec
 from sqlalchemy import Engine
 
-from db.watching_match import SAME_REGISTRANT
+from db.ownership_effects import DROP_ENDED, ENDED
+from db.watching_versions import DROP_VERSIONS
 from intel.facts import Predicate
 from tasks.watch.monitor import Monitor, Monitored, watch
+from tasks.watch.takers import takers
 
 REGISTRATIONS: Final = Monitor(
     name="registrations",
-    mark="registrations",
+    mark="registrations 2",
     predicates=(
         Predicate.LISTED,
         Predicate.ATTRIBUTED_TO,
@@ -32,11 +37,18 @@ REGISTRATIONS: Final = Monitor(
         Predicate.REGISTERED_BY,
         Predicate.REGISTERED_THROUGH,
         Predicate.CREATED,
+        Predicate.MATCHES,
     ),
-    widen=(SAME_REGISTRANT,),
+    widen=(),
+    known=(ENDED,),
+    withdraw=(DROP_VERSIONS, DROP_ENDED),
+    ends=(),
 )
 
 
 def monitor(engine: Engine) -> Monitored:
-    """Judge what is due. Raises BusyError where another process is at it."""
-    return watch(engine, REGISTRATIONS)
+    """Judge what is due. Raises BusyError where another process is at it, and ConfigError for a wrong configuration."""
+    who = takers()
+    # The warehouse is judged anew by whoever is known to take domains away now.
+    mark = f"{REGISTRATIONS.mark} {who.digest[:12]}"
+    return watch(engine, msgspec.structs.replace(REGISTRATIONS, mark=mark, ends=who.takers))

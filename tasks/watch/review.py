@@ -15,6 +15,7 @@ from sqlalchemy import Connection, func, select, text, update
 from sqlalchemy.orm import aliased
 
 from db.models import Entity, Finding, Incident, Watch, WatchItem
+from db.watching_versions import DATED_BY_VERSIONS
 from intel.entities import Kind
 from intel.errors import WarehouseError
 from intel.facts import TLP
@@ -27,8 +28,11 @@ _EVIDENCE: Final = """
 SELECT ff.role, f.id AS fact_id, f.subject_id, f.object_id, s.kind AS subject_kind, s.value AS subject, f.predicate,
     o.kind AS object_kind, o.value AS object, src.name AS source, src.reliability, f.reference, f.tlp, f.confidence,
     d.location, f.locator, f.personal, h.first_seen, h.last_seen, h.recorded_at,
+    CASE WHEN h.last_ended >= h.last_seen THEN h.last_ended END AS ended,
     CASE WHEN f.predicate = 'matches' THEN concat_ws(', ', nullif(f.qualifiers->>'name', ''),
-        nullif(f.qualifiers->>'why', '')) ELSE '' END AS detail
+        nullif(f.qualifiers->>'why', '')) ELSE '' END AS detail,
+    concat_ws(', ', nullif(f.qualifiers->>'field', ''), 'at the ' || (f.qualifiers->>'tier'), nullif(f.state, 'value'))
+        AS version
 FROM finding_fact ff
 JOIN fact f ON f.id = ff.fact_id
 JOIN entity s ON s.id = f.subject_id
@@ -36,7 +40,8 @@ LEFT JOIN entity o ON o.id = f.object_id
 JOIN source src ON src.id = f.source_id
 LEFT JOIN document d ON d.id = f.document_id
 CROSS JOIN LATERAL (SELECT min(event_time) FILTER (WHERE NOT ended) AS first_seen,
-    max(event_time) FILTER (WHERE NOT ended) AS last_seen, min(recorded_at) AS recorded_at
+    max(event_time) FILTER (WHERE NOT ended) AS last_seen, max(event_time) FILTER (WHERE ended) AS last_ended,
+    min(recorded_at) AS recorded_at
     FROM fact_history WHERE fact_id = f.id) h
 WHERE ff.finding_id = :finding_id
 ORDER BY ff.role DESC, h.first_seen, f.id
@@ -59,9 +64,11 @@ RETURNING n.id
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
-    """A fact that a finding rests on. `first_seen` and `last_seen` are event times, `recorded_at` recorded time.
+    """A fact that a finding rests on. `first_seen`, `last_seen` and `ended` are event times, `recorded_at` recorded
+    time; `ended` is None where it is still so, as far as its source said.
 
-    `detail` says what of the subject matched, and in which way, where the fact is a match.
+    `detail` says what of the subject matched, and in which way, where the fact is a match; and of which field, at which
+    tier and in which state it is, where the finding is about versions of a registration.
     """
 
     role: str
@@ -82,6 +89,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     subject_id: int = 0
     object_id: int | None = None
     detail: str = ""
+    ended: datetime | None = None
 
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,6 +143,9 @@ def _merge(same: Sequence[Evidence]) -> Evidence:
         first_seen=min((fact.first_seen for fact in same if fact.first_seen is not None), default=None),
         last_seen=max((fact.last_seen for fact in same if fact.last_seen is not None), default=None),
         recorded_at=min((fact.recorded_at for fact in same if fact.recorded_at is not None), default=None),
+        ended=None
+        if any(fact.ended is None for fact in same)
+        else max(fact.ended for fact in same if fact.ended is not None),
     )
 
 
@@ -199,7 +210,7 @@ def explain(connection: Connection, finding_id: int) -> Explanation:
     if row is None:
         raise WarehouseError(f"couldn't explain finding {finding_id}: there is none")
     facts = connection.execute(text(_EVIDENCE), {"finding_id": finding_id}).all()
-    said = [_evidence(fact) for fact in facts]
+    said = [_evidence(fact, of_versions=row.rule in DATED_BY_VERSIONS) for fact in facts]
     return Explanation(
         finding_id=finding_id,
         title=row.title,
@@ -228,7 +239,7 @@ def _item(match: str, kind: str, value: str) -> str:
     return f"{by} {shown(kind, rest)}" if kind == Kind.PATTERN else f"{match} {shown(kind, value)}"
 
 
-def _evidence(fact: Any) -> Evidence:
+def _evidence(fact: Any, *, of_versions: bool) -> Evidence:
     named = "" if fact.object is None else shown(fact.object_kind, fact.object, personal=fact.personal)
     return Evidence(
         role=fact.role,
@@ -248,5 +259,6 @@ def _evidence(fact: Any) -> Evidence:
         recorded_at=fact.recorded_at,
         subject_id=fact.subject_id,
         object_id=fact.object_id,
-        detail=fact.detail,
+        detail=fact.version if of_versions else fact.detail,
+        ended=fact.ended,
     )

@@ -2,7 +2,8 @@
 
 A rule is one entry here and one statement of the same name in `db/watching_rules.py`. Severity is 0 to 100, before
 known-good lists and hubs take their part. Titles take `subject` (what was found), `item` (what is watched), `other`
-(what else the statement names), `name` and `why` (what matched, and in which way); people's data in them is masked.
+(what else the statement names), `name` and `why` (what matched, and in which way); those over versions of a
+registration `fields`, `how`, `began` and `day`. People's data in them is masked.
 """
 
 from __future__ import annotations
@@ -59,6 +60,68 @@ RULES: Final = (
         severity=75,
         title="{subject} has a registrant in common with {other}",
         lapse=True,
+    ),
+    Rule(
+        name="registrant-hidden",
+        monitor="registrations",
+        severity=85,
+        title="the registrant of {subject} was exposed ({fields}) from {began} on, and was hidden by {day}",
+        lapse=True,
+    ),
+    Rule(
+        name="registrant-exposed",
+        monitor="registrations",
+        severity=85,
+        title="the registrant of {subject} was hidden, and is exposed ({fields}) since {day}{how}",
+        lapse=True,
+    ),
+    Rule(
+        name="name-servers-moved",
+        monitor="registrations",
+        severity=50,
+        title="{subject} left its name servers for {other}",
+    ),
+    Rule(
+        name="re-registered",
+        monitor="registrations",
+        severity=45,
+        title="{subject} was registered anew on {day}: it is no longer whose it was",
+    ),
+    Rule(
+        name="expired",
+        monitor="registrations",
+        severity=35,
+        title="{subject} expired by {day}: {how}",
+    ),
+    Rule(
+        name="seized",
+        monitor="registrations",
+        severity=40,
+        title="{subject} was seized by {day}: {how}",
+    ),
+    Rule(
+        name="sinkholed",
+        monitor="registrations",
+        severity=40,
+        title="{subject} was sinkholed by {day}: {how}",
+    ),
+    Rule(
+        name="new-domain",
+        monitor="registrations",
+        severity=65,
+        title="{subject}, which is watched, is among the new domains",
+    ),
+    Rule(
+        name="lookalike-domain",
+        monitor="registrations",
+        severity=60,
+        title="the new domain {subject} looks like {item}: {why}",
+    ),
+    Rule(
+        name="keyword-domain",
+        monitor="registrations",
+        severity=45,
+        title="in the new domain {subject} stands {item}",
     ),
     Rule(name="certificate-name", monitor="certificates", severity=60, title="certificate {subject} names {other}"),
     Rule(

@@ -14,12 +14,13 @@ import json
 import re
 import socket
 from collections.abc import Iterable
+from datetime import date
 from functools import cache
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
-from pydantic import Field
+from pydantic import Field, IPvAnyNetwork
 
 from intel.config.read import Strict, check, read_yaml
 from intel.entities import Entity, Kind
@@ -59,10 +60,25 @@ class ListEntry(Strict):
     match: Literal["suffix", "name"] | None = None
 
 
+class EndEntry(Strict):
+    """Somebody who takes domains away, and by what one sees it: configs/hubs.yaml says what each key means."""
+
+    reason: Literal["seized", "sinkholed"]
+    how: str = Field(min_length=1, max_length=120)
+    as_of: date
+    since: date | None = None
+    until: date | None = None
+    registrants: tuple[str, ...] = ()
+    name_servers: tuple[str, ...] = ()
+    addresses: tuple[IPvAnyNetwork, ...] = ()
+    lists: tuple[str, ...] = ()
+
+
 class HubsFile(Strict):
     """The file configs/hubs.yaml."""
 
     lists: dict[str, ListEntry]
+    ends: tuple[EndEntry, ...] = ()
 
 
 class Annotation(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,14 +141,7 @@ class Lists:
                 yield from known.get(first >> (longest - bits), ())
 
     def _add(self, name: str, entry: ListEntry) -> None:
-        path = package_folder("pymispwarninglists") / _FOLDER / name / "list.json"
-        try:
-            record = json.loads(path.read_text("utf-8"))
-        except (OSError, ValueError) as error:
-            raise ConfigError(
-                f"couldn't read the list {name} that hubs.yaml names: the installed package has no such list; nothing"
-                " is annotated before the name is right"
-            ) from error
+        record = _record(name)
         number = len(self._said)
         self._said.append(Annotation(list=name, hub=entry.hub, takes=entry.takes, why=entry.why))
         self._about.append(frozenset(record["matching_attributes"]))
@@ -176,6 +185,29 @@ def read_hubs(path: Path) -> HubsFile:
     """The table of lists; an installation without one of its own takes the project's. Raises ConfigError."""
     found = path if path.is_file() else CHECKOUT / "configs" / "hubs.yaml"
     return check(found, HubsFile, read_yaml(found))
+
+
+def networks_of(name: str) -> list[str]:
+    """The networks and addresses of a list of the package, canonical. Raises ConfigError where there is none."""
+    found = []
+    for line in _record(name)["list"]:
+        try:
+            found.append(str(ipaddress.ip_network(str(line).strip(), strict=False)))
+        except ValueError:  # lists of addresses hold a name now and then
+            continue
+    return found
+
+
+def _record(name: str) -> dict[str, Any]:
+    path = package_folder("pymispwarninglists") / _FOLDER / name / "list.json"
+    try:
+        record: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"couldn't read the list {name} that hubs.yaml names: the installed package has no such list; nothing"
+            " is annotated before the name is right"
+        ) from error
+    return record
 
 
 def _host(item: Entity) -> str:

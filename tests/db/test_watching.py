@@ -2,11 +2,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from types import ModuleType
 
 import pytest
 from sqlalchemy import Connection, Engine, text
 
-from db import watching_expected, watching_forms, watching_match, watching_places, watching_store
+from db import (
+    ownership,
+    ownership_effects,
+    watching_expected,
+    watching_forms,
+    watching_match,
+    watching_places,
+    watching_rules,
+    watching_store,
+    watching_versions,
+)
 from db.engine import open_engine
 from db.watching import Definition, Item, list_watches, put_watch, remove_watch
 from tasks.watch.monitor import prepare
@@ -27,6 +38,8 @@ SELECT md5(n::text)::uuid, 1, n, CASE mod(n, 4) WHEN 0 THEN 'listed' WHEN 1 THEN
     ELSE 'has-key' END, 1 + mod(n * 7919, 60000), 1, 1 + n / 301 FROM generate_series(1, 60000) n;
 INSERT INTO fact_history (fact_id, event_time, ended, batch_id)
 SELECT n, '2026-01-01', false, 1 + n / 301 FROM generate_series(1, 60000) n;
+INSERT INTO fact_history (fact_id, event_time, ended, batch_id)
+SELECT n, '2026-02-01', true, 1 + n / 301 FROM generate_series(1, 60000, 5) n;
 INSERT INTO watch (name, origin, rules) VALUES ('watch', 'command', '{*}');
 INSERT INTO watch_item (watch_id, match, kind, value, network)
 SELECT 1, 'scope', '', 'd' || n || '.example', NULL FROM generate_series(1, 20000) n
@@ -74,6 +87,12 @@ def filled(engine: Engine) -> Iterator[Connection]:
         for statements in (_CANDIDATES, _CHUNK, _ENTITIES, _FOUND):
             for statement in statements.split(";\n"):
                 connection.exec_driver_sql(statement)
+        connection.exec_driver_sql("INSERT INTO watch_domain SELECT n FROM generate_series(1, 20) n")
+        connection.exec_driver_sql("ANALYZE watch_domain")
+        connection.exec_driver_sql(
+            "INSERT INTO watch_end SELECT n, '2026-01-01', 'seized', n FROM generate_series(1, 5) n"
+        )
+        connection.exec_driver_sql("ANALYZE watch_end, watch_moved")
         connection.exec_driver_sql("INSERT INTO watch_swept_entity SELECT n FROM generate_series(1, 20) n")
         connection.exec_driver_sql("ANALYZE watch_swept_entity")
         yield connection
@@ -119,6 +138,30 @@ def test_a_statement_of_the_monitors_finds_by_index(filled: Connection, statemen
     module = next(module for module in modules if hasattr(module, statement))
     plan = _plan(filled, getattr(module, statement))
     assert {index for index in indexes if index not in plan} == set(), plan
+    assert not re.search(r"Seq Scan on (fact|entity|fact_history)\b", plan), plan
+
+
+@pytest.mark.parametrize(
+    ("module", "statement"),
+    [
+        *((watching_versions, name) for name in ("TOUCHED", "SWEPT_DOMAINS", "CANDIDATE_DOMAINS", "DROP_VERSIONS")),
+        *((ownership, name) for name in ("RE_REGISTERED", "TAKEN_ANEW", "AWAITS_DELETION", "NO_LONGER_KNOWN", "TAKEN")),
+        *((ownership, name) for name in ("LEADS_THERE", "KNOWN_BEFORE", "MOVED", "FORGET", "REMEMBER")),
+        *((ownership_effects, name) for name in ("REGISTRANTS", "ENDED", "DROP_ENDED", "NOTED")),
+    ],
+)
+def test_a_statement_about_versions_and_ends_reads_no_large_table_whole(
+    filled: Connection, module: ModuleType, statement: str
+) -> None:
+    plan = _plan(filled, getattr(module, statement))
+    assert not re.search(r"Seq Scan on (fact|entity|fact_history)\b", plan), plan
+
+
+@pytest.mark.parametrize("rule", sorted(watching_rules.STATEMENTS))
+def test_a_rule_reads_no_large_table_whole(filled: Connection, rule: str) -> None:
+    filled.exec_driver_sql("INSERT INTO watch_hit SELECT n, 1, n, 'scope' FROM generate_series(1, 20) n")
+    filled.exec_driver_sql("ANALYZE watch_hit")
+    plan = _plan(filled, watching_rules.STATEMENTS[rule])
     assert not re.search(r"Seq Scan on (fact|entity|fact_history)\b", plan), plan
 
 

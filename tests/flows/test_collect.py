@@ -24,6 +24,7 @@ from lab import world
 from lab.configs import write_configs
 from lab.internet import Internet, internet
 from tasks.assess import task as assess
+from tests import factories
 
 pytestmark = [pytest.mark.flow, pytest.mark.usefixtures("prefect_server")]
 
@@ -136,6 +137,35 @@ def test_slice_after_slice_is_one_chain_each(house: House, prefect_server: str, 
         time.sleep(0.1)
     assert len(nodes) == 9
     assert house.runs() == [("lab-phishing", "ok")]
+
+
+def test_lists_of_new_domains_are_matched_in_place_of_normalize_and_load(
+    house: House, prefect_server: str, tmp_path: Path
+) -> None:
+    from flows.collect import collect_source
+
+    folder = tmp_path / "drop"
+    folder.mkdir()
+    (folder / "list_2026-03-01.txt").write_text("quiet.example\nns1.heron-watch.test\n")
+    house.only("lab-phishing")
+    path = house.configs / "sources" / "lab.yaml"
+    (entry,) = yaml.safe_load(path.read_text("utf-8"))["sources"]
+    entry |= {"transport": "folder", "format": "domains", "location": str(folder), "semantics": "stream"}
+    entry["options"] = {"as_of": r"list_(?P<year>\d{4})-(?P<month>\d\d)-(?P<day>\d\d)"}
+    path.write_text(yaml.safe_dump({"sources": [entry]}), "utf-8")
+    with house.engine.begin() as connection:
+        watch = factories.watch(connection, "heron", rules=["*"], origin="command")
+        factories.watch_item(connection, watch, "heron-watch.test", match="scope", kind="")
+    assert collect_source("lab-phishing") == 1
+    run = last("collect lab-phishing")
+    assert drawn(prefect_server, run.id, steps=2) == {"collect": set(), "new": {"collect"}}
+    assert house.rows("SELECT name, channel FROM seen_domain ORDER BY 1") == [
+        ("heron-watch.test", "list"),
+        ("quiet.example", "list"),
+    ]
+    assert house.rows("SELECT count(*) FROM lookup") == [(1,)]
+    assert collect_source("lab-phishing") == 0
+    assert house.runs() == [("lab-phishing", "ok"), ("lab-phishing", "unchanged")]
 
 
 def test_a_source_that_fails_is_failed_everywhere(house: House) -> None:

@@ -9,7 +9,18 @@ from hypothesis import strategies as st
 
 from intel.errors import ConfigError
 from intel.registration import Field, FieldState, Outcome
-from intel.registration_words import email_field, name_field, phone_field, read_words, refusal, said
+from intel.registration_words import (
+    Phrases,
+    email_field,
+    first_said,
+    folded,
+    handle_field,
+    name_field,
+    phone_field,
+    read_words,
+    refusal,
+    said,
+)
 
 CONFIG = Path(__file__).parents[2] / "configs" / "registration.yaml"
 WORDS = read_words(CONFIG.read_bytes())
@@ -103,6 +114,45 @@ def test_the_asked_name_counts_in_a_phrase() -> None:
     assert not said("everything is free", WORDS.not_found)
 
 
+def test_a_short_line_may_end_with_what_is_meant() -> None:
+    assert said("The name one.two.example is not registered.\n", WORDS.not_found)
+    assert not said("x" * 100 + " is not registered at", Phrases(ends=("is not registered",)))
+    assert not said("x" * 100 + " is not registered", Phrases(ends=("is not registered",)))
+
+
+def test_what_stands_first_is_found_first() -> None:
+    phrases = Phrases(phrases=("later", "sooner"), lines=("first",), ends=("at last",))
+    assert first_said("  % First \nsooner and later", phrases) == (0, "first")
+    assert first_said("then\nsooner and later", phrases) == (5, "sooner")
+    assert first_said("one\n\ntwo  at last", phrases) == (4, "at last")
+    assert first_said("nothing", phrases) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "state"),
+    [
+        ("C12345-EXAMPLE", FieldState.VALUE),
+        ("7", FieldState.VALUE),
+        ("000-000", FieldState.PLACEHOLDER),
+        ("N/A", FieldState.PLACEHOLDER),
+        ("REDACTED FOR PRIVACY", FieldState.REDACTED),
+        ("", FieldState.ABSENT),
+    ],
+)
+def test_handles_have_their_state(text: str, state: FieldState) -> None:
+    assert handle_field(text, WORDS, where="", reader="t").state is state
+
+
+def test_the_shipped_words_are_folded_and_stand_once() -> None:
+    document = msgspec.yaml.decode(CONFIG.read_bytes())
+    document.pop("queries")
+    lists = [one for one in document.values() if isinstance(one, list)]
+    lists += [one for group in document.values() if isinstance(group, dict) for one in group.values()]
+    for words in lists:
+        assert len(words) == len(set(words))
+        assert all(word == folded(word) for word in words)
+
+
 @pytest.mark.parametrize("data", [b"redacted: 3", b"unknown_key: []", b": :", b"\xff"])
 def test_wrong_words_are_a_config_error(data: bytes) -> None:
     with pytest.raises(ConfigError):
@@ -119,6 +169,6 @@ def test_a_query_form_without_the_domain_is_a_config_error() -> None:
 @settings(max_examples=150)
 @given(st.text(max_size=2000))
 def test_any_text_becomes_a_field(text: str) -> None:
-    for make in (name_field, email_field, phone_field):
+    for make in (name_field, email_field, phone_field, handle_field):
         field = make(text, WORDS, where="", reader="t")
         assert (field.value is not None) == (field.state is FieldState.VALUE)

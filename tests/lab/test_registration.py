@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -7,7 +8,8 @@ import pytest
 
 from intel.registration import FieldState, Outcome
 from intel.registration_words import read_words
-from lab.registration import NOT_FOUND_FORMS, lab
+from lab.registration import DAY_ONE, NOT_FOUND_FORMS, Registry, lab
+from lab.registration_records import history, register
 from tasks.collect import rdap as rdap_client
 from tasks.collect import whois as whois_client
 from tasks.collect.http import NetworkPolicy, open_client
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from intel.registration import Registration
-    from lab.registration import RegistrationLab
+    from lab.registration import Privacy, RegistrationLab
 
     Ask = Callable[[RegistrationLab, str], list[Registration]]
 
@@ -85,6 +87,40 @@ def test_absence_and_throttling_are_told_apart(internet: RegistrationLab, ask: A
     internet.behaviour["registry"].throttled = True
     for domain in ("nobody.example", "lapse.example"):
         assert [one.outcome for one in ask(internet, domain)] == [Outcome.THROTTLED]
+
+
+@pytest.mark.parametrize("ask", [over_whois, over_rdap])
+def test_servers_say_what_time_their_data_has(internet: RegistrationLab, ask: Ask) -> None:
+    internet.registry.lag = timedelta(minutes=10)
+    internet.registry.move(days=1)
+    answers = ask(internet, "lapse.example")
+    assert [one.as_of for one in answers] == [internet.registry.now - timedelta(minutes=10)] * 2
+
+
+@pytest.mark.parametrize("ask", [over_whois, over_rdap])
+def test_an_exposed_contact_has_its_handle(internet: RegistrationLab, ask: Ask) -> None:
+    first = ask(internet, "lapse.example")[1]
+    assert first.registrant.handle.value == "C1001-LAB"
+    internet.registry.move(days=2)
+    assert ask(internet, "lapse.example")[1].registrant.handle.state is not FieldState.VALUE
+
+
+PRIVACY: tuple[Privacy, ...] = (
+    "placeholder", "declared", "proxy", "emptied", "partial", "replaced", "remarked", "silent", "prose",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("privacy", PRIVACY)
+@pytest.mark.parametrize("ask", [over_whois, over_rdap])
+def test_no_way_of_hiding_a_registrant_leaves_a_value(ask: Ask, privacy: Privacy) -> None:
+    registry = Registry(versions={"hidden.example": history((DAY_ONE, register(privacy=privacy)))})
+    with lab(registry) as internet:
+        shown = ask(internet, "hidden.example")[-1].registrant
+    # What is left of a partial value ("A.") is a value of its own kind: a reader may or may not take it for one.
+    told = {part: getattr(shown, part) for part in ("name", "organisation", "email", "phone", "handle")}
+    assert {"Ada Invented", "ada@registrant.example", "+44.2079460123"}.isdisjoint({one.value for one in told.values()})
+    if privacy not in {"partial", "proxy", "prose"}:
+        assert [part for part, one in told.items() if one.state is FieldState.VALUE] == []
 
 
 def test_no_socket_is_left_open_after_the_lab() -> None:

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, text
 
+from db import incidents
 from db.engine import open_engine
-from intel.config.sources import Source, read_sources
+from intel.config.sources import Format, Source, read_sources
 from intel.settings import settings
 from lab import world
 from lab.stories import Story, invented
+from tasks.assess import investigation
 from tasks.collect.session import open_run
 from tasks.collect.slices import collect_slice
+from tasks.enrich.look_up import look_up
+from tasks.enrich.registration import registration
+from tasks.enrich.timetable import keep_timetable
 from tasks.load import ct
 from tasks.load.load import load_batch
+from tasks.load.new_domain_lists import load_lists
 from tasks.normalize.stage import stage
 from tasks.records import Run
 from tasks.watch import certificates, items, registrations
@@ -39,7 +46,10 @@ def ingest(engine: Engine, source: Source, run: Run) -> None:
         collected = collect_slice(engine, source, run)
         if not collected.documents and collected.cursor is None:
             break
-        more = not load_batch(engine, stage(engine, source, collected)).last
+        if source.format is Format.DOMAINS:
+            more = not load_lists(engine, source, collected).last
+        else:
+            more = not load_batch(engine, stage(engine, source, collected)).last
 
 
 def tell(engine: Engine, story: Story) -> None:
@@ -55,6 +65,15 @@ def tell(engine: Engine, story: Story) -> None:
             elif source.cadence == "hourly" and source.enabled:
                 with open_run(engine, source) as run:
                     ingest(engine, source, run)
+        if day.looks:
+            keep_timetable(engine)
+            look_up(engine, seconds=60, ahead=timedelta(days=2))
+        if day.incident:
+            with engine.begin() as connection:
+                incident = incidents.create(connection, title="reported", indicators=day.incident)
+            case = investigation.record(engine, incident)
+            investigation.watch(engine, case)
+            registration(engine, case)
         registrations.monitor(engine)
         certificates.monitor(engine)
 

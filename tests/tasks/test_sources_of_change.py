@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from db.engine import open_engine
-from intel.config.sources import Source, read_sources
+from intel.config.sources import Format, Source, read_sources
 from intel.config.watches import read_watches
 from intel.settings import settings
 from lab import data, world
@@ -26,6 +26,7 @@ from tasks.collect.session import open_run
 from tasks.collect.slices import collect_slice
 from tasks.load import ct
 from tasks.load.load import load_batch
+from tasks.load.new_domain_lists import load_lists
 from tasks.normalize.stage import stage
 from tasks.watch import certificates, items, registrations
 
@@ -52,6 +53,9 @@ class Place:
                 collected = collect_slice(self.engine, source, run)
                 if not collected.documents and collected.cursor is None and not collected.problems:
                     return
+                if source.format is Format.DOMAINS:
+                    more = not load_lists(self.engine, source, collected).last
+                    continue
                 more = not load_batch(self.engine, stage(self.engine, source, collected)).last
 
     def rows(self, statement: str, **values: Any) -> list[Any]:

@@ -25,6 +25,8 @@ READING = (
     ("show", NEW_DOMAIN),
     ("show", KNOWN_DOMAIN),
     ("show", KNOWN_ADDRESS),
+    ("registration", NEW_DOMAIN),
+    ("registration", KNOWN_DOMAIN, "--all"),
     ("watch", "list"),
     ("partner", "list"),
     ("incident",),
@@ -53,7 +55,7 @@ def test_json_is_json_and_nothing_else(told: Lapsewatch, words: tuple[str, ...])
 
 @pytest.mark.parametrize("words", READING, ids=" ".join)
 def test_json_is_json_on_an_empty_home(lapsewatch: Lapsewatch, words: tuple[str, ...]) -> None:
-    codes = {"why": 4, "show": 1}
+    codes = {"why": 4, "show": 1, "registration": 1}
     said = lapsewatch(*words, "--json", code=codes.get(words[0], 0))
     if words[0] not in codes:
         assert isinstance(said.json, (list, dict))
@@ -89,6 +91,7 @@ WRONG = (
     ("ct", "resume", "no-such-source"),
     ("findings", "--status", "lost"),
     ("show", "not a thing"),
+    ("registration", "not a domain"),
     ("own", "not a domain"),
     ("watch", "add", "nothing"),
     ("watch", "add", "odd", "two words"),

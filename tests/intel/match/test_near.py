@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from intel.match.changes import one_edit
-from intel.match.near import NearIndex, WordIndex, remainders
+from intel.match.near import Halves, NearIndex, WordIndex, remainders
 
 WORDS = st.lists(st.text(alphabet="abc-", max_size=6), max_size=12)
 
@@ -21,6 +21,16 @@ def test_every_word_within_one_edit_is_found(words: list[str], asked: str) -> No
     assert wanted <= found
     assert all(abs(len(words[number]) - len(asked)) <= 1 for number in found)
     assert {number for number, word in enumerate(words) if asked in remainders(word)} == set(index.at(asked))
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.text(alphabet="ab", max_size=9), max_size=6), st.lists(st.text(alphabet="ab", max_size=9), max_size=4)
+)
+def test_of_many_words_those_within_one_edit_are_told(words: list[str], asked: list[str]) -> None:
+    found = set(NearIndex(enumerate(words), len(words)).has_near(asked, Halves(words)))
+    wanted = {place for place, one in enumerate(asked) if any(word == one or one_edit(word, one) for word in words)}
+    assert wanted <= found
 
 
 @settings(max_examples=200, deadline=None)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -10,30 +10,19 @@ from starlette.applications import Starlette
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from intel.entities import Kind, entity
 from intel.errors import OversizedError, ReadError, RefusedError, UnreachableError
 from lab.registration import lab
 from lab.server import serve
 from tasks.collect.http import HttpLimits, NetworkPolicy, open_client
-from tasks.collect.rdap import RDAP_LIMITS, bootstrap, fetch_answer, lookup, referral
+from tasks.collect.rdap import RDAP_LIMITS, ask, fetch_answer, lookup, object_url, referral
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     import httpx
 
     from lab.registration import RegistrationLab
-
-FILE = {
-    "version": "1.0",
-    "services": [
-        [["example", "test"], ["http://rdap.nic.example/", "https://rdap.nic.example/"]],
-        [["co.example"], ["https://rdap.co.example/"]],
-        [["bad"], ["ftp://rdap.bad.example/", 7]],
-        "broken",
-        [["x"]],
-    ],
-}
 
 
 @pytest.fixture(scope="module")
@@ -117,35 +106,102 @@ def test_redirects_are_followed_to_an_end_and_sizes_capped() -> None:
             lookup(plain, served.url, "here.example", limits=HttpLimits(max_bytes=1000))
 
 
+ASKED = "https://rdap.registry.example/v1/domain/LAPSE.example"
+THERE = "https://rdap.registrar.example/domain/lapse.example"
+RDAP = "application/rdap+json"
+
+
+def record(*links: Any) -> bytes:
+    return json.dumps({"objectClassName": "domain", "ldhName": "Lapse.Example.", "links": list(links)}).encode()
+
+
+def related(href: Any, kind: Any = RDAP, rel: Any = "related") -> dict[str, Any]:
+    return {"rel": rel, "href": href, **({} if kind is None else {"type": kind})}
+
+
 @pytest.mark.parametrize(
-    ("tld", "urls"),
+    ("links", "url"),
     [
-        ("example", ("https://rdap.nic.example/", "http://rdap.nic.example/")),
-        ("A.TEST.", ("https://rdap.nic.example/", "http://rdap.nic.example/")),
-        ("a.co.example", ("https://rdap.co.example/",)),
-        ("bad", ()),
-        ("x", ()),
-        ("unknown", ()),
+        ([related(THERE)], THERE),
+        ([related(THERE, kind=None)], THERE),
+        ([related(THERE, kind="Application/RDAP+JSON; charset=utf-8", rel=" Related")], THERE),
+        ([related(f"{THERE} \r\n")], THERE),
+        ([related(f"<{THERE}/>,")], THERE),
+        ([related("https://rdap.registrar.example//domain/LAPSE.EXAMPLE//")], THERE[:-13] + "LAPSE.EXAMPLE"),
+        ([related("https://rdap.registrar.example/domain/lapse.example#x")], THERE),
+        ([related("//rdap.registrar.example/domain/lapse.example")], THERE),
+        ([related("https://www.registrar.example/whois", kind="text/html"), related(THERE)], THERE),
+        ([related("https://www.registrar.example/whois", kind=None), related(THERE, kind=None)], THERE),
+        ([related("https://rdap.registrar.example/d?name=lapse.example")], "https://rdap.registrar.example/d?name=lapse.example"),
+        ([related(ASKED), related(THERE)], THERE),
+        ([related(ASKED.lower().replace("https", "http") + "/")], None),
+        ([related(THERE, rel="self"), related(THERE)], None),
+        ([related(THERE.replace("lapse", "other"))], None),
+        ([related("ftp://rdap.registrar.example/domain/lapse.example")], None),
+        ([related("https://[/domain/lapse.example")], None),
+        ([related("https://rdap.registrar.example/%%/lapse.example")], None),
+        ([related(7), "x", None, related(THERE, rel=None)], None),
+        ([related(THERE, rel="alternate")], None),
+    ],
+)  # fmt: skip
+def test_a_referral_is_the_registrars_record_of_the_same_name(links: list[Any], url: str | None) -> None:
+    assert referral(record(*links), asked=ASKED) == url
+
+
+def test_the_one_link_may_stand_bare() -> None:
+    assert referral(json.dumps({"ldhName": "lapse.example", "links": related(THERE)}).encode()) == THERE
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "path"),
+    [
+        (Kind.DOMAIN, "Lapse.example", "domain/lapse.example"),
+        (Kind.NAME_SERVER, "ns1.lapse.example", "nameserver/ns1.lapse.example"),
+        (Kind.IP, "203.0.113.9", "ip/203.0.113.9"),
+        (Kind.IP, "2001:DB8::1", "ip/2001:db8::1"),
+        (Kind.NETWORK, "203.0.113.0/24", "ip/203.0.113.0/24"),
+        (Kind.AS, "as64500", "autnum/64500"),
+        (Kind.HANDLE, "ADA1-EXREG", "entity/ADA1-EXREG"),
+        (Kind.HANDLE, "a/../b ?#%@registry.example", "entity/a%2F..%2Fb%20%3F%23%25"),
     ],
 )
-def test_the_bootstrap_names_servers(tld: str, urls: tuple[str, ...]) -> None:
-    assert bootstrap(json.dumps(FILE).encode(), tld) == urls
+def test_each_class_has_its_url(kind: str, value: str, path: str) -> None:
+    for base in ("https://rdap.example/v1", "https://rdap.example/v1/"):
+        assert object_url(base, entity(kind, value)) == f"https://rdap.example/v1/{path}"
 
 
-@pytest.mark.parametrize("data", [b"", b"[]", b"{}", b'{"services": {}}', b"\xff", b"[" * 5000])
-def test_a_file_that_is_no_bootstrap_is_refused(data: bytes) -> None:
-    with pytest.raises(ReadError):
-        bootstrap(data, "example")
+def test_what_rdap_has_no_class_for_is_not_asked() -> None:
+    with pytest.raises(ReadError, match="nothing is sent"):
+        object_url("https://rdap.example", entity(Kind.URL, "https://a.example/"))
+
+
+def test_a_number_registry_answers_for_another_with_a_redirect() -> None:
+    app = Starlette(
+        routes=[
+            Route("/one/ip/203.0.113.0/24", lambda _: RedirectResponse("/two/ip/203.0.113.0/24")),
+            Route("/two/ip/203.0.113.0/24", lambda _: Response(b'{"objectClassName": "ip network"}')),
+        ]
+    )
+    with (
+        serve(app) as served,
+        open_client(
+            NetworkPolicy(allow=frozenset({served.address})), user_agent="lapsewatch-test", limits=RDAP_LIMITS
+        ) as plain,
+    ):
+        answer = ask(plain, f"{served.url}/one", entity(Kind.NETWORK, "203.0.113.0/24"))
+    assert answer.final_url.endswith("/two/ip/203.0.113.0/24")
+    assert b"ip network" in answer.body
 
 
 @given(st.binary(max_size=300))
 def test_any_bytes_refer_somewhere_or_nowhere(body: bytes) -> None:
     assert referral(body) is None
-    with pytest.raises(ReadError):
-        bootstrap(body, "example")
 
 
-@pytest.mark.data
-def test_the_real_bootstrap_names_servers(data_dir: Path) -> None:
-    path = data_dir / "registration" / "rdap" / "openrdap" / "bootstrap" / "dns.json"
-    assert bootstrap(path.read_bytes(), "cz") == ("https://rdap.nic.cz",)
+HREFS = st.text(max_size=40) | st.integers() | st.none() | st.sampled_from([THERE, ASKED, "//", "https://a:b/domain/x"])
+
+
+@given(st.lists(st.fixed_dictionaries({"rel": st.just("related"), "href": HREFS, "type": HREFS}), max_size=3), HREFS)
+def test_any_links_refer_to_a_url_or_nowhere(links: list[Any], other: Any) -> None:
+    found = referral(json.dumps({"links": [*links, other]}).encode(), asked=ASKED)
+    assert found is None or found.startswith(("http://", "https://"))

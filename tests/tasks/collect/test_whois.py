@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from intel.errors import ReadError, RefusedError, UnreachableError
 from lab.registration import lab
+from lab.registries_faults import COMMON, WHOIS
 from tasks.collect.whois import WhoisLimits, lookup, referral
+from tasks.collect.whois import ask as ask_one
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,6 +100,45 @@ def test_a_server_that_is_not_there_is_unreachable(internet: RegistrationLab) ->
     gone = frozenset({(host, 1)})
     with pytest.raises(UnreachableError):
         lookup(host, "lapse.example", port=1, allow=gone)
+
+
+def test_the_root_leads_to_the_registry_and_it_to_the_registrar(internet: RegistrationLab) -> None:
+    root = internet.servers.sites["root"].where
+    answer = lookup(root[0], "lapse.example", port=root[1], allow=internet.allow)
+    assert answer.end == "answered"
+    assert [tier for tier, _ in internet.asked] == ["registry", "registrar"]
+    assert b"refer:" in answer.hops[0].body
+    assert b"Ada Invented" in answer.hops[2].body
+
+
+def test_the_root_knows_suffixes_that_have_no_server(internet: RegistrationLab) -> None:
+    root = internet.servers.sites["root"].where
+    hop = ask_one(root, "nowhere", allow=internet.allow)
+    assert b"NOWHERE" in hop.body
+    assert referral(hop.body) is None
+
+
+@pytest.mark.parametrize("query", ["a.example\r\nb.example", "b\u00fccher.example", "a\0.example", "a\tb"])
+def test_what_is_no_line_is_not_sent(internet: RegistrationLab, query: str) -> None:
+    with pytest.raises(ReadError):
+        ask_one(internet.whois["registry"], query, allow=internet.allow)
+    assert internet.asked == []
+
+
+@pytest.mark.parametrize("name", ["close", "cut quietly", "random bytes", "NULs", "UTF-16", "invalid bytes"])
+def test_whatever_a_server_sends_is_kept_as_it_came(internet: RegistrationLab, name: str) -> None:
+    internet.behaviour["registrar"].fault = (COMMON | WHOIS)[name]
+    hop = ask_one(internet.whois["registrar"], "lapse.example", allow=internet.allow)
+    internet.behaviour["registrar"].fault = None
+    right = ask_one(internet.whois["registrar"], "lapse.example", allow=internet.allow)
+    assert hop.cut == ""
+    assert hop.body != right.body
+
+
+def test_a_server_that_sends_for_ever_is_cut_by_size(internet: RegistrationLab) -> None:
+    internet.behaviour["registry"].fault = COMMON["endless"]
+    hop = ask_one(internet.whois["registry"], "lapse.example", allow=internet.allow)
+    assert (hop.cut, len(hop.body)) == ("size", WhoisLimits().hop_bytes)
 
 
 @pytest.mark.parametrize("domain", ["a.example\r\nb.example", "example", "a b.example", "-T.example x", ""])

@@ -16,7 +16,7 @@ from tasks.normalize.formats import READERS, read_document
 
 
 def test_every_format_with_documents_has_a_reader() -> None:
-    assert set(Format) - set(READERS) <= {Format.LOOKUP}
+    assert set(Format) - set(READERS) <= {Format.LOOKUP, Format.DOMAINS, Format.ZONE}
 
 
 def test_a_format_without_documents_is_one_reject(make_source: Any, read_all: Any) -> None:

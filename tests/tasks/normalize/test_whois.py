@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import re
 import time
 from collections import Counter
 from datetime import UTC, datetime
@@ -12,15 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from intel.errors import OversizedError
-from intel.names import canonical_name
 from intel.registration import FieldState, Outcome
 from intel.registration_words import read_words
+from lab.bench._whois_corpus import DATES, cases
+from lab.bench.whois import Ours, Tally, count, false_available
 from lab.registration import DAY_ONE, NOT_FOUND_FORMS, THROTTLED_FORM, Record, whois_text
 from tasks.normalize.whois import LARGEST_REPLY, LIBRARY, LINES, read_whois
 from tasks.normalize.whois_worker import LibraryReading, WhoisWorker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from intel.registration import Registration
 
@@ -185,48 +185,24 @@ def test_long_repetition_stays_in_time(unit: bytes) -> None:
     assert time.monotonic() - started < 2
 
 
-def _asked(parts: tuple[str, ...], body: bytes) -> str:
-    """The name that a real reply is about; weppos's files do not say, so it is taken from the reply where it can be."""
-    if parts[0] == "likexian":
-        name = parts[-1].partition("_")[2]
-        return canonical_name(name) if "." in name else "a.example"
-    found = re.search(rb"[a-z0-9-]{0,30}u34jedzcq\.[a-z0-9.]{1,20}|notused\.com", body, re.IGNORECASE)
-    return found[0].decode().lower().rstrip(".") if found else f"example.{parts[2] if len(parts) == 4 else 'com'}"
-
-
 @pytest.mark.data
 @pytest.mark.slow
-def test_real_replies_end_with_an_outcome_and_refusals_are_refusals(
-    worker: WhoisWorker, data_dir: Path, record_property: Callable[[str, object], None]
-) -> None:
-    root = data_dir / "registration" / "whois"
-    counts: Counter[tuple[str, str]] = Counter()
-    for path in sorted(root.rglob("*")):
-        if not path.is_file() or path.suffix in {".json", ".pre"}:
-            continue
-        found = read_whois(
-            path.read_bytes(),
-            WORDS,
-            domain=_asked(path.relative_to(root).parts, path.read_bytes()),
-            library=worker.read,
-        )
-        name = path.name
-        weppos = path.relative_to(root).parts[0] == "weppos"
-        if weppos and ("throttled" in name or name in {"response_unavailable.txt", "response_blocked.txt"}):
-            kind = "refused"
-        elif "status_available" in name or path.parent.name == "notfound":
-            kind = "available"
-        elif "status_registered" in name or path.parent.name == "noterror":
-            kind = "registered"
-        else:
-            kind = "other"
-        counts[kind, str(found.outcome)] += 1
-    for (kind, outcome), count in sorted(counts.items()):
-        record_property(f"{kind} -> {outcome}", count)
-    refused = {outcome: count for (kind, outcome), count in counts.items() if kind == "refused"}
-    assert set(refused) <= {"throttled", "blocked"}
-    assert sum(refused.values()) >= 14
-    assert not counts["available", "registered"]
-    assert not counts["registered", "not_found"]
-    assert counts["available", "not_found"] >= 130
-    assert counts["registered", "registered"] >= 190
+def test_real_replies_are_read_as_the_benchmark_has_it(data_dir: Path) -> None:
+    with WhoisWorker() as worker:
+        ours = Ours(worker)
+        tally = Tally()
+        for case in cases(data_dir / "registration" / "whois"):
+            count(tally, case, ours(case))
+    expected: Counter[str] = Counter()
+    for (wanted, _), number in tally.outcomes.items():
+        expected[wanted] += number
+    assert tally.outcomes["throttled", "throttled"] == expected["throttled"] >= 10
+    assert tally.outcomes["blocked", "throttled"] + tally.outcomes["blocked", "blocked"] == expected["blocked"] >= 1
+    assert not false_available(tally)
+    assert not tally.outcomes["available", "registered"]
+    assert tally.outcomes["available", "available"] >= 0.97 * expected["available"]
+    assert tally.outcomes["registered", "registered"] >= 0.98 * expected["registered"]
+    assert tally.share(DATES) >= 0.98
+    assert tally.share(("name_servers", "registrar")) >= 0.98
+    assert tally.share(("organisation", "name", "email")) >= 0.9
+    assert tally.slowest < 0.5

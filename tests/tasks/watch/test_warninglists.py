@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
 from intel.entities import Entity, guess
+from intel.errors import ConfigError
 from tasks.watch.describe import describe
-from tasks.watch.warninglists import ListEntry, Lists, annotate, lists
+from tasks.watch.takers import takers_of
+from tasks.watch.warninglists import ListEntry, Lists, annotate, lists, read_hubs
 
 
 def _hubs(value: str) -> set[str]:
@@ -116,3 +120,35 @@ def test_what_is_watched_does_not_stand_on_itself(
     rule: str, found: str, item: tuple[str, str, str], title: str
 ) -> None:
     assert describe(rule, subject=guess(found), other=None, item=item).title == title
+
+
+def test_who_takes_domains_away_is_read_from_configuration(tmp_path: Path) -> None:
+    page = (
+        "lists: {}\nends:\n  - {reason: seized, how: a court took it, as_of: 2026-01-01, since: 2026-01-02,"
+        " registrants: [Court@Example.test], name_servers: [NS.court.example], addresses: [192.0.2.0/24]}\n"
+    )
+    (tmp_path / "hubs.yaml").write_text(page)
+    [entry] = read_hubs(tmp_path / "hubs.yaml").ends
+    found = {(one.match, one.value): one for one in takers_of(entry)}
+    assert set(found) == {
+        ("registrant", "court@example.test"),
+        ("name-server", "ns.court.example"),
+        ("address", "192.0.2.0/24"),
+    }
+    assert {one.since for one in found.values()} == {datetime(2026, 1, 2, tzinfo=UTC)}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "reason: lost, how: x, as_of: 2026-01-01",
+        "reason: seized, how: x",
+        "reason: seized, how: '', as_of: 2026-01-01",
+        "reason: seized, how: x, as_of: 2026-01-01, addresses: [somewhere]",
+        "reason: seized, how: x, as_of: 2026-01-01, names: [x]",
+    ],
+)
+def test_an_end_that_is_wrong_is_refused(tmp_path: Path, wrong: str) -> None:
+    (tmp_path / "hubs.yaml").write_text(f"lists: {{}}\nends: [{{{wrong}}}]\n")
+    with pytest.raises(ConfigError, match=r"ends\.0"):
+        read_hubs(tmp_path / "hubs.yaml")
