@@ -124,8 +124,6 @@ def _compare(engine: Engine, entry: Source) -> dict[str, Any]:
 
 
 def _collect(engine: Engine, entry: Source) -> dict[str, Any]:
-    if entry.format is Format.DOMAINS:
-        return _new_domains(engine, entry)
     new, ended, alarms = 0, 0, []
     with open_run(engine, entry) as run:
         loaded: Loaded | None = None
