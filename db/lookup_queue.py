@@ -94,6 +94,13 @@ WHERE l.entity_id = n.entity_id AND e.id = l.entity_id
 RETURNING l.entity_id, e.kind, e.value, l.priority, l.reason, l.reach, l.attempts, l.asked_at, l.every, l.due_at
 """
 
+# A claim goes on, as long as nobody has taken the thing over. Uses pk_lookup.
+RENEW: Final = """
+UPDATE lookup SET claimed_until = :until
+WHERE entity_id = ANY(CAST(:ids AS bigint[])) AND claimed_until = :held
+RETURNING entity_id
+"""
+
 # Answered: what is refreshed is due again after its time, anything else is done. Uses pk_lookup.
 DONE: Final = """
 UPDATE lookup SET claimed_until = NULL, attempts = 0, outcome = :outcome, asked_at = :now, every = :every,
@@ -175,6 +182,12 @@ def next_due(connection: Connection, *, now: datetime) -> datetime | None:
 def claim_these(connection: Connection, entity_ids: Sequence[int], *, now: datetime, until: datetime) -> list[Wanted]:
     """Claim those of these things that are wanted and that nobody is at."""
     return _wanted(connection, CLAIM_THESE, {"ids": list(entity_ids), "now": now, "until": until})
+
+
+def renew(connection: Connection, entity_ids: Sequence[int], *, held: datetime, until: datetime) -> frozenset[int]:
+    """Keep what was claimed until `held` for longer; returns what nobody else has taken over."""
+    values = {"ids": list(entity_ids), "held": held, "until": until}
+    return frozenset(connection.execute(text(RENEW), values).scalars())
 
 
 def under_way(connection: Connection, entity_ids: Sequence[int], *, now: datetime) -> list[int]:

@@ -21,6 +21,7 @@ from intel.config.lookups import Manners, Pace
 SLOWEST: Final = 64.0
 """A server that throttled is asked at most this many times more slowly than its pace allows."""
 _RECOVERY: Final = 0.9
+_DAY_LOCK: Final = 0x6C77_6461_79
 PROBE_SECONDS: Final = 30.0
 """For so long one question is alone on its way to a server that has rested; after that another may try."""
 
@@ -52,13 +53,8 @@ def take(connection: Connection, server: str, pace: Pace, *, now: datetime, pati
     The turn is the caller's from then on: whoever asks next gets a later one. Uses pk_lookup_server.
     """
     today = now.astimezone(UTC).date()
-    connection.execute(
-        upsert(LookupServer).values(server=server, next_at=now, day=now.astimezone(UTC).date()).on_conflict_do_nothing()
-    )
-    row = connection.execute(
-        select(LookupServer.__table__).where(LookupServer.server == server).with_for_update()
-    ).one()
-    today = now.astimezone(UTC).date()
+    connection.execute(upsert(LookupServer).values(server=server, next_at=now, day=today).on_conflict_do_nothing())
+    row = connection.execute(_row(server)).one()
     asked = row.asked if row.day == today else 0
     if row.not_before is not None and row.not_before > now:
         return Turn(at=row.not_before, why="it asked for patience")
@@ -117,13 +113,17 @@ def answered(
     if row is None:
         return
     values: dict[str, Any] = {"last_outcome": outcome}
+    # What was on its way when the server asked for patience says nothing of that: the rest stands, at its longest. Only
+    # the question that went alone, to find out whether the server is back, may end it.
+    alone = row.last_asked is not None and row.not_before == row.last_asked + timedelta(seconds=PROBE_SECONDS)
+    rests = row.not_before if row.not_before is not None and row.not_before > now and not alone else None
     if outcome in {"throttled", "blocked"}:
         failures = row.failures + 1
         first = manners.rest if outcome == "throttled" else manners.rest * 60
         rest = retry_after if retry_after is not None else first * 2 ** min(failures - 1, 16)
         values |= {
             "failures": failures,
-            "not_before": now + timedelta(seconds=max(1.0, min(rest, manners.longest_rest))),
+            "not_before": max(now + timedelta(seconds=max(1.0, min(rest, manners.longest_rest))), rests or now),
             "throttled": row.throttled + (outcome == "throttled"),
             "slowed": min(row.slowed * 2, SLOWEST),
         }
@@ -132,12 +132,23 @@ def answered(
         values["failures"] = failures
         if failures >= manners.failures:
             rest = manners.rest * 2 ** min(failures - manners.failures, 16)
-            values["not_before"] = now + timedelta(seconds=min(rest, manners.longest_rest))
+            values["not_before"] = max(now + timedelta(seconds=min(rest, manners.longest_rest)), rests or now)
         else:
-            values["not_before"] = None
+            values["not_before"] = rests
+    elif rests is not None:
+        values["not_before"] = rests
     else:
         values |= {"failures": 0, "not_before": None, "slowed": max(1.0, row.slowed * _RECOVERY)}
     connection.execute(update(LookupServer).where(LookupServer.server == server).values(values))
+
+
+def within_day(connection: Connection, most: int, *, now: datetime) -> bool:
+    """Whether fewer than `most` questions were asked on the UTC day of `now`, of all servers.
+
+    Who asks this is alone with it until the transaction ends, so that two do not take the last one.
+    """
+    connection.execute(select(func.pg_advisory_xact_lock(_DAY_LOCK)))
+    return asked_today(connection, now=now) < most
 
 
 def asked_today(connection: Connection, *, now: datetime) -> int:

@@ -24,11 +24,21 @@ ASKED: Final = "asked"
 REFERRED: Final = "referred"
 """Outcome of a question that named another server and said nothing about the domain."""
 
-# The strictest TLP under which a fact or an incident names any of these. Uses uq_entity_digest,
-# ix_fact_subject_id_predicate_object_id, ix_fact_object_id and ix_incident_item_entity_id. Raw SQL: a lateral union
-# reads better so.
+# The strictest TLP under which a fact or an incident names any of these, or what stands on one of them: whoever asks
+# about a domain or an address tells of the names and endpoints that led him there. Uses uq_entity_digest,
+# ix_entity_scope, ix_entity_address, ix_fact_subject_id_predicate_object_id, ix_fact_object_id and
+# ix_incident_item_entity_id. Raw SQL: a lateral union reads better so.
 STRICTEST_TLP: Final = """
-SELECT coalesce(max(f.tlp), 0) FROM entity e
+WITH named AS (
+    SELECT id, kind, value, address FROM entity WHERE digest = ANY(:digests)
+), meant AS (
+    SELECT id FROM named
+    UNION
+    SELECT e.id FROM named n JOIN entity e ON e.scope = n.value AND e.scope <> '' WHERE n.kind = 'domain'
+    UNION
+    SELECT e.id FROM named n JOIN entity e ON e.address = n.address WHERE n.kind = 'ip'
+)
+SELECT coalesce(max(f.tlp), 0) FROM meant e
 CROSS JOIN LATERAL (
     SELECT tlp FROM fact WHERE subject_id = e.id
     UNION ALL
@@ -36,7 +46,6 @@ CROSS JOIN LATERAL (
     UNION ALL
     SELECT i.tlp FROM incident_item x JOIN incident i ON i.id = x.incident_id WHERE x.entity_id = e.id
 ) f
-WHERE e.digest = ANY(:digests)
 """
 
 # What a source still states of a domain at one tier. Uses ix_fact_subject_id_predicate_object_id, pk_fact_history.
@@ -74,9 +83,9 @@ def log_answer(connection: Connection, query_id: int, *, outcome: str, document_
     connection.execute(update(Query).where(Query.id == query_id).values(values))
 
 
-def questions(connection: Connection, *, entity_ids: Sequence[int], reason: str) -> int:
-    """How many questions about these entities were asked for `reason`. Uses ix_query_entity_id."""
-    statement = select(func.count()).where(Query.entity_id.in_(entity_ids), Query.reason == reason)
+def questions(connection: Connection, *, reason: str) -> int:
+    """How many questions were asked for `reason`, by whichever process. Uses ix_query_reason."""
+    statement = select(func.count()).select_from(Query).where(Query.reason == reason)
     return connection.execute(statement).scalar_one()
 
 
@@ -157,7 +166,7 @@ def learn_whois_server(connection: Connection, suffix: str, server: str, *, now:
 
 
 def strictest_tlp(connection: Connection, entities: Sequence[Entity]) -> int:
-    """The strictest TLP (0 to 4) under which a fact or an incident names any of these; 0 where none does."""
+    """The strictest TLP (0 to 4) under which a fact or an incident names these, or what stands on them; 0: none."""
     digests = [UUID(bytes=item.digest) for item in entities]
     return int(connection.execute(text(STRICTEST_TLP), {"digests": digests}).scalar_one())
 

@@ -495,6 +495,7 @@ class Query(Base):
     __table_args__ = (
         Index("ix_query_entity_id", "entity_id", "asked_at"),
         Index("ix_query_document_id", "document_id", postgresql_where="document_id IS NOT NULL"),
+        Index("ix_query_reason", "reason"),
         {"comment": "Every question that left the machine: what was asked, of whom, why, and how it ended"},
     )
 

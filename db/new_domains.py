@@ -23,6 +23,7 @@ from intel.facts import Fact
 from intel.new_domains import Channel
 
 _BUDGET_LOCK: Final = 0x4E44
+_LOAD_LOCK: Final = 0x4E4C
 _ASKED: Final = "new-domains:asked"
 _PRUNED: Final = 100_000  # rows of one transaction, so that nobody waits long for it
 
@@ -77,17 +78,6 @@ SIGHTS: Final = """
 SELECT s.name, s.channel, s.first_seen, s.source_id, o.name AS source, o.tlp
 FROM seen_domain s JOIN source o ON o.id = s.source_id
 WHERE (s.name, s.channel) > (:name, :channel) ORDER BY s.name, s.channel LIMIT :limit
-"""
-
-# When registries and registrars say that a domain was created, the newest statement first. Uses uq_entity_digest,
-# ix_fact_subject_id_predicate_object_id and pk_fact_history.
-CREATED: Final = """
-SELECT o.value FROM entity e
-JOIN fact f ON f.subject_id = e.id AND f.predicate = 'created' AND f.state = 'value'
-JOIN entity o ON o.id = f.object_id
-WHERE e.digest = CAST(:digest AS uuid)
-ORDER BY (SELECT max(h.event_time) FROM fact_history h WHERE h.fact_id = f.id AND NOT h.ended) DESC NULLS LAST, o.value
-LIMIT 1
 """
 
 # The names that rank highest of those first seen since. Uses ix_seen_domain_first_seen.
@@ -178,6 +168,16 @@ def ordinary_names(connection: Connection, limit: int, *, label: str, since: dat
     return list(connection.execute(text(ORDINARY), values).scalars())
 
 
+def begin_load(connection: Connection) -> None:
+    """Begin a transaction that brings first sights; before it looks at the version of the watches."""
+    connection.execute(text("SELECT pg_advisory_xact_lock_shared(:key)"), {"key": _LOAD_LOCK})
+
+
+def await_loads(connection: Connection) -> None:
+    """Wait until the loads that are under way have ended; their first sights are there then."""
+    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOAD_LOCK})
+
+
 def see(
     connection: Connection, channel: Channel, names: Mapping[str, datetime], *, only_known: bool = False
 ) -> list[str]:
@@ -265,18 +265,6 @@ def sights(connection: Connection, name: str, channel: str, *, limit: int) -> li
     return [Sight(**row) for row in rows]
 
 
-def created(connection: Connection, domain: Entity) -> datetime | None:
-    """When a domain was created, as was stated last (event time, UTC; a day's midnight where only the day is known)."""
-    value = connection.execute(text(CREATED), {"digest": str(UUID(bytes=domain.digest))}).scalar_one_or_none()
-    if value is None:
-        return None
-    try:
-        at = datetime.fromisoformat(value)
-    except ValueError:
-        return None
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
-
-
 def ranked(connection: Connection, since: datetime, limit: int) -> list[dict[str, Any]]:
     """The names first seen since then that rank highest: name, first_seen, score, channels."""
     return [dict(row) for row in connection.execute(text(RANKED), {"since": since, "limit": limit}).mappings()]
@@ -296,7 +284,9 @@ def prune(engine: Engine, before: datetime) -> int:
             some = text("SELECT ctid FROM seen_domain WHERE first_seen < :before LIMIT :most")
             ids = list(connection.execute(some, {"before": before, "most": _PRUNED}).scalars())
             if ids:
-                statement = delete(SeenDomain).where(text("ctid = ANY(CAST(:ids AS tid[]))"))
+                # The age once more: another row may stand in the place of one that went in between.
+                old = SeenDomain.first_seen < before
+                statement = delete(SeenDomain).where(text("ctid = ANY(CAST(:ids AS tid[]))"), old)
                 removed += connection.execute(statement, {"ids": ids}).rowcount
         if len(ids) < _PRUNED:
             return removed

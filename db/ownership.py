@@ -91,6 +91,7 @@ def _day(value: str) -> str:
 
 _REGISTRY: Final = "coalesce({0}.qualifiers->>'tier', 'registry') = 'registry'"
 
+# What the registry tier of each source told of the touched domains. Uses ix_fact_subject_id_predicate_object_id.
 _TOLD: Final = f"""
 WITH told AS MATERIALIZED (
     SELECT d.id, f.source_id, f.id AS fact_id, f.key, f.predicate, {_day("v.value")} AS on_day, {_first("f")} AS first,
@@ -139,12 +140,13 @@ def _restored(at: str) -> str:
             AND {_day("v.value")} < (h.event_time AT TIME ZONE 'UTC')::date)"""
 
 
-# It awaits deletion, and is not taken back from it. Uses ix_fact_subject_id_predicate_object_id and pk_fact_history.
+# It awaits deletion, and is not taken back from it. The registry says so (RFC 3915): a registrar's copy may outlast it.
+# Uses ix_fact_subject_id_predicate_object_id and pk_fact_history.
 AWAITS_DELETION: Final = f"""
 INSERT INTO watch_end
 SELECT DISTINCT ON (d.id, h.event_time) d.id, h.event_time, 'expired', f.id, NULL::bigint, 'it awaits deletion'
 FROM watch_domain d
-JOIN fact f ON f.subject_id = d.id AND f.predicate = 'has-status' AND f.state = 'value'
+JOIN fact f ON f.subject_id = d.id AND f.predicate = 'has-status' AND f.state = 'value' AND {_REGISTRY.format("f")}
 JOIN entity o ON o.id = f.object_id
     AND replace(lower(split_part(o.value, '(', 1)), ' ', '') IN ('redemptionperiod', 'pendingdelete')
 JOIN fact_history h ON h.fact_id = f.id AND NOT h.ended
@@ -176,7 +178,7 @@ _WITHIN: Final = """NOT h.ended AND (t.since IS NULL OR h.event_time >= t.since)
 # Somebody who takes domains away holds it. Uses ix_fact_subject_id_predicate_object_id and pk_fact_history.
 TAKEN: Final = f"""
 INSERT INTO watch_end
-SELECT DISTINCT ON (d.id, t.reason) d.id, h.event_time, t.reason, f.id, NULL::bigint, t.how
+SELECT DISTINCT ON (d.id, t.reason, h.event_time) d.id, h.event_time, t.reason, f.id, NULL::bigint, t.how
 FROM watch_domain d
 JOIN fact f ON f.subject_id = d.id AND f.state = 'value'
     AND f.predicate IN ('registered-by', 'uses-name-server', 'uses-name-servers')
@@ -189,7 +191,7 @@ JOIN watch_taker t ON CASE t.match
         WHERE s.host = t.value OR right(s.host, length(t.value) + 1) = '.' || t.value)
     END
 JOIN fact_history h ON h.fact_id = f.id AND {_WITHIN}
-ORDER BY d.id, t.reason, h.event_time, f.key
+ORDER BY d.id, t.reason, h.event_time, f.key, t.how
 """  # noqa: S608 - put together from constants
 
 # It leads to an address of theirs: by equality, step by step, since a batch may hold 100,000 resolutions, of which
@@ -210,19 +212,24 @@ WITH width AS (
     SELECT there.id, t.* FROM there JOIN watch_taker t ON t.network = there.network
 )
 INSERT INTO watch_end
-SELECT DISTINCT ON (l.id, t.reason) l.id, h.event_time, t.reason, l.fact_id, NULL::bigint, t.how
+SELECT DISTINCT ON (l.id, t.reason, h.event_time) l.id, h.event_time, t.reason, l.fact_id, NULL::bigint, t.how
 FROM taken t JOIN led l ON l.object_id = t.id
 JOIN fact_history h ON h.fact_id = l.fact_id AND {_WITHIN}
-ORDER BY l.id, t.reason, h.event_time, l.key
+ORDER BY l.id, t.reason, h.event_time, l.key, t.how
 """  # noqa: S608 - put together from constants
 
-# Of several that follow one another without a new registration in between, the first counts: it was over by then.
+# Of several that follow one another without a new registration in between, the first counts: it was over by then. In
+# one pass: there is one for each time at which a resolution was seen.
 COLLAPSE: Final = (
     """
-DELETE FROM watch_end n USING watch_end o
-WHERE n.reason <> 're-registered' AND o.reason = n.reason AND o.entity_id = n.entity_id AND o.ended_at < n.ended_at
-    AND NOT EXISTS (SELECT FROM watch_end r WHERE r.entity_id = n.entity_id AND r.reason = 're-registered'
-        AND r.ended_at > o.ended_at AND r.ended_at <= n.ended_at)
+DELETE FROM watch_end n USING (
+    SELECT ctid, rank() OVER (PARTITION BY entity_id, reason, life ORDER BY ended_at) AS rank FROM (
+        SELECT ctid, entity_id, reason, ended_at, count(*) FILTER (WHERE reason = 're-registered') OVER (
+            PARTITION BY entity_id ORDER BY ended_at, reason <> 're-registered') AS life
+        FROM watch_end
+    ) lives
+) o
+WHERE o.ctid = n.ctid AND o.rank > 1 AND n.reason <> 're-registered'
 """,
     """
 DELETE FROM watch_end n USING watch_end o, fact f, fact g
@@ -260,11 +267,15 @@ FULL JOIN watch_end n ON (n.entity_id, n.ended_at, n.reason, n.fact_id)
 WHERE n.entity_id IS NULL OR o.entity_id IS NULL
 ON CONFLICT DO NOTHING
 """
+
+# Ends of the touched domains that are no longer concluded. Uses pk_ownership_end.
 FORGET: Final = """
 DELETE FROM ownership_end o USING watch_moved m
 WHERE o.entity_id = m.id AND NOT EXISTS (
     SELECT FROM watch_end n WHERE (n.entity_id, n.ended_at, n.reason) = (o.entity_id, o.ended_at, o.reason))
 """
+
+# Ends that are new, or rest on another fact now. Uses pk_ownership_end.
 REMEMBER: Final = """
 INSERT INTO ownership_end (entity_id, ended_at, reason, fact_id)
 SELECT n.entity_id, n.ended_at, n.reason, n.fact_id FROM watch_moved m JOIN watch_end n ON n.entity_id = m.id

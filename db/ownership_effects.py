@@ -38,17 +38,25 @@ JOIN ownership_end o ON o.entity_id = e.id
 BY_TAKERS: Final = "('seized', 'sinkholed')"
 
 
+def taken(end: str, at: str, table: str) -> str:
+    """That by an end somebody had taken the domain away, and nobody had registered it anew by `at`.
+
+    `table` holds the ends.
+    """
+    return (
+        f"({end}.reason IN {BY_TAKERS} AND {end}.ended_at <= {at} AND NOT EXISTS ("
+        f"SELECT FROM {table} r WHERE r.entity_id = {end}.entity_id AND r.reason = 're-registered'"
+        f" AND r.ended_at > {end}.ended_at AND r.ended_at <= {at}))"
+    )
+
+
 def applies(end: str, since: str, table: str) -> str:
     """That an end counts for whoever watches since then.
 
     An actor may have registered what expired before he was known. What had been seized by then he had lost, unless it
     was registered anew in between. `table` holds the ends.
     """
-    return (
-        f"({since} IS NULL OR {end}.ended_at >= {since} OR ({end}.reason IN {BY_TAKERS} AND NOT EXISTS ("
-        f"SELECT FROM {table} r WHERE r.entity_id = {end}.entity_id AND r.reason = 're-registered'"
-        f" AND r.ended_at > {end}.ended_at AND r.ended_at <= {since})))"
-    )
+    return f"({since} IS NULL OR {end}.ended_at >= {since} OR {taken(end, since, table)})"
 
 
 # A registrant that was stated when the domain was no longer whose it was ties nobody to it. The domain that is found
@@ -60,7 +68,8 @@ WITH dropped AS (
     LEFT JOIN watch_item i ON i.id = n.item_id
     WHERE ff.fact_id = c.fact_id AND c.predicate = 'registered-by' AND o.entity_id = c.subject_id
         AND o.ended_at <= c.event_time AND n.id = ff.finding_id AND n.rule = 'shared-registrant'
-        AND CASE ff.role WHEN 'known' THEN {applies("o", "i.since", "watch_ended")} ELSE o.reason IN {BY_TAKERS} END
+        AND CASE ff.role WHEN 'known' THEN {applies("o", "i.since", "watch_ended")}
+            ELSE {taken("o", "c.event_time", "watch_ended")} END
     RETURNING ff.finding_id, ff.fact_id
 )
 UPDATE finding n SET changed_at = clock_timestamp(),

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from db.ownership_effects import BY_TAKERS, applies
+from db.ownership_effects import applies, taken
 from db.watching_patterns import NEW, OF_MATCHES, OF_NEW_DOMAINS
 from db.watching_versions import OF_VERSIONS
 
@@ -119,7 +119,7 @@ JOIN watch_candidate c ON c.object_id = k.object_id AND c.predicate = 'registere
 JOIN watch_entity d ON d.id = c.subject_id AND d.scope <> '' AND d.scope <> k.scope
 JOIN watch_entity r ON r.id = c.object_id AND r.kind IN ('email', 'registrant', 'phone', 'handle')
 WHERE k.rank <= 2 AND NOT EXISTS (SELECT FROM watch_ended o WHERE o.entity_id = c.subject_id
-    AND o.ended_at <= c.event_time AND o.reason IN {BY_TAKERS})
+    AND {taken("o", "c.event_time", "watch_ended")})
 """  # noqa: S608 - put together from constants
 
 _CERTIFICATE_NAME: Final = """

@@ -82,6 +82,7 @@ WHERE n.id = g.id AND (n.event_time > g.event_time OR g.longer OR n.status = 'wi
     OR (g.of_versions AND n.event_time <> g.event_time))
 """  # noqa: S608 - put together from constants
 
+# The title of a finding whose evidence has grown. Uses pk_finding.
 RETITLE: Final = "UPDATE finding SET title = :title, changed_at = clock_timestamp() WHERE id = :id"
 
 # The facts that made it. A finding that gains evidence has changed: its TLP may be stricter now.
@@ -100,10 +101,11 @@ WITH evidence AS (
     RETURNING finding_id
 ), known AS (
     INSERT INTO finding_fact (finding_id, fact_id, role)
-    SELECT DISTINCT n.id, v.known_id, 'known' FROM evidence v JOIN finding n USING (watch_id, rule, novelty)
-    WHERE v.known_id IS NOT NULL
-        AND NOT EXISTS (SELECT FROM evidence o WHERE (o.watch_id, o.rule, o.novelty, o.fact_id)
-                        = (v.watch_id, v.rule, v.novelty, v.known_id))
+    SELECT n.id, v.known_id, 'known' FROM (
+        SELECT watch_id, rule, novelty, known_id FROM evidence WHERE known_id IS NOT NULL
+        EXCEPT
+        SELECT watch_id, rule, novelty, fact_id FROM evidence
+    ) v JOIN finding n USING (watch_id, rule, novelty)
     ORDER BY n.id, v.known_id
     ON CONFLICT DO NOTHING
     RETURNING finding_id

@@ -13,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from db.ownership_effects import taken
+
 REGISTRATION: Final = (
     "('registered-by', 'registered-through', 'created', 'expires', 'has-status', 'uses-name-server',"
     " 'uses-name-servers', 'resolves-to')"
@@ -75,30 +77,71 @@ def _as_it_was(state: str) -> str:
             AND v.qualifiers->>'role' IS NOT DISTINCT FROM x.qualifiers->>'role')"""  # noqa: S608 - constants
 
 
+def _until_then(fact: str) -> str:
+    """That a fact was not stated at its end as well: a version that is read again says both, and changed nothing."""
+    return f"""NOT EXISTS (SELECT FROM fact_history b
+        WHERE (b.fact_id, b.event_time, b.ended) = ({fact}.id, e.event_time, false))"""
+
+
+def _began(fact: str) -> str:
+    """Since when a fact had been so without a break when it ended; null where it ended twice."""
+    return f"""(SELECT min(b.event_time) FROM fact_history b WHERE b.fact_id = {fact}.id AND NOT b.ended
+        AND b.event_time < e.event_time AND NOT EXISTS (SELECT FROM fact_history p WHERE p.fact_id = {fact}.id
+            AND p.ended AND p.event_time >= b.event_time AND p.event_time < e.event_time))"""  # noqa: S608 - constants
+
+
+def _found(rule: str, how: str, besides: str = "true") -> str:
+    """What a rule finds of `moved`: transitions whose spans before them overlap are one, dated by the first.
+
+    Registry, registrar and two protocols tell the same change at times of their own, days apart. Which they are does
+    not depend on who watches since when.
+    """
+    return f"""
+), spanned AS (
+    SELECT m.*, began > max(event_time) OVER (PARTITION BY id ORDER BY began, event_time, fact_id, known_id
+        ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS apart
+    FROM moved m WHERE began IS NOT NULL AND {besides}
+), counted AS (
+    SELECT *, count(*) FILTER (WHERE apart) OVER (PARTITION BY id ORDER BY began, event_time, fact_id, known_id
+        ROWS UNBOUNDED PRECEDING) AS span
+    FROM spanned
+), dated AS (
+    SELECT *, min(event_time) OVER (PARTITION BY id, span) AS first FROM counted
+), came AS MATERIALIZED (
+    SELECT h.watch_id, h.item_id, h.since, m.*, s.digest || ' ' || to_char(m.first AT TIME ZONE 'UTC', 'YYYY-MM-DD')
+        AS novelty
+    FROM dated m
+    JOIN watch_entity s ON s.id = m.id
+    JOIN watch_hit h ON h.entity_id = m.id AND h.match <> 'network' AND (h.after IS NULL OR m.event_time >= h.after)
+), said AS (
+    INSERT INTO watch_said SELECT '{rule}', watch_id, novelty, field, {how}, began FROM came m
+)
+INSERT INTO watch_match
+SELECT '{rule}', watch_id, item_id, since, id, NULL::bigint, novelty, event_time, fact_id, known_id FROM came
+"""  # noqa: S608 - put together from constants
+
+
+def _not_taken(at: str) -> str:
+    """That nobody had taken the domain away by then: whom it names since says nothing of whose it was."""
+    return f"NOT EXISTS (SELECT FROM watch_end t WHERE t.entity_id = m.id AND {taken('t', at, 'watch_end')})"
+
+
+_LOOKED_FOR: Final = "d.id IN (SELECT entity_id FROM watch_hit WHERE match <> 'network')"
+
 # A registrant's field that was a value, and that the next version hides. A field that merely goes is hidden only where
 # the version shows nothing more of the registrant. Uses ix_fact_subject_id_predicate_object_id and pk_fact_history.
 _REGISTRANT_HIDDEN: Final = f"""
-WITH moved AS (
-    SELECT h.watch_id, h.item_id, h.since, d.id, s.digest || ' ' || {_DAY} AS novelty, e.event_time, n.id AS fact_id,
-        x.id AS known_id, x.qualifiers->>'field' AS field, n.state,
-        (SELECT min(b.event_time) FROM fact_history b WHERE b.fact_id = x.id AND NOT b.ended) AS began
+WITH moved AS MATERIALIZED (
+    SELECT d.id, e.event_time, n.id AS fact_id, x.id AS known_id, x.qualifiers->>'field' AS field, n.state,
+        {_began("x")} AS began
     FROM watch_domain d
-    JOIN watch_entity s ON s.id = d.id
-    JOIN watch_hit h ON h.entity_id = d.id AND h.match <> 'network'
     JOIN fact x ON x.subject_id = d.id AND x.predicate = 'registered-by' AND x.state = 'value' AND {_OF_REGISTRANT}
-    JOIN fact_history e ON e.fact_id = x.id AND e.ended AND (h.after IS NULL OR e.event_time >= h.after)
+    JOIN fact_history e ON e.fact_id = x.id AND e.ended
     JOIN fact n ON n.subject_id = d.id AND n.predicate = 'registered-by'
         AND n.state IN ('redacted', 'placeholder', 'proxy', 'absent') AND {_FIELD}
     JOIN fact_history c ON (c.fact_id, c.event_time, c.ended) = (n.id, e.event_time, false)
-    WHERE n.state <> 'absent' OR NOT {_as_it_was("= 'value'")}
-), said AS (
-    INSERT INTO watch_said
-    SELECT 'registrant-hidden', watch_id, novelty, field, state, began FROM moved WHERE began < event_time
-)
-INSERT INTO watch_match
-SELECT 'registrant-hidden', watch_id, item_id, since, id, NULL::bigint, novelty, event_time, fact_id, known_id
-FROM moved WHERE began < event_time
-"""  # noqa: S608 - put together from constants
+    WHERE {_LOOKED_FOR} AND {_until_then("x")} AND (n.state <> 'absent' OR NOT {_as_it_was("= 'value'")})
+{_found("registrant-hidden", "m.state", _not_taken("m.began"))}"""  # noqa: S608 - put together from constants
 
 # Whether another registrar, or a later end of the registration, was stated within a day of a transition by whoever
 # stated the one before. Uses ix_fact_subject_id_predicate_object_id and pk_fact_history.
@@ -114,39 +157,28 @@ _WITH: Final = """EXISTS (
         WHERE a.subject_id = m.id AND a.predicate = '{predicate}' AND a.state = 'value' AND {later})"""
 _TRANSFER: Final = _WITH.format(predicate="registered-through", later="av.id <> bv.id")
 _RENEWAL: Final = _WITH.format(predicate="expires", later="left(bv.value, 10) > left(av.value, 10)")
+_HOW: Final = f"CASE WHEN {_TRANSFER} THEN 'transfer' WHEN {_RENEWAL} THEN 'renewal' ELSE '' END"
 
 # A registrant's field that was hidden, and that the next version states. A field that was merely absent was hidden only
 # where another of the same registrant was by declaration. Uses ix_fact_subject_id_predicate_object_id, pk_fact_history.
 _REGISTRANT_EXPOSED: Final = f"""
 WITH moved AS MATERIALIZED (
-    SELECT h.watch_id, h.item_id, h.since, d.id, s.digest || ' ' || {_DAY} AS novelty, e.event_time, x.id AS fact_id,
-        n.id AS known_id, x.qualifiers->>'field' AS field,
-        (SELECT min(b.event_time) FROM fact_history b WHERE b.fact_id = n.id AND NOT b.ended) AS began
+    SELECT d.id, e.event_time, x.id AS fact_id, n.id AS known_id, x.qualifiers->>'field' AS field,
+        {_began("n")} AS began
     FROM watch_domain d
-    JOIN watch_entity s ON s.id = d.id
-    JOIN watch_hit h ON h.entity_id = d.id AND h.match <> 'network'
     JOIN fact n ON n.subject_id = d.id AND n.predicate = 'registered-by'
         AND n.state IN ('redacted', 'placeholder', 'proxy', 'absent')
-    JOIN fact_history e ON e.fact_id = n.id AND e.ended AND (h.after IS NULL OR e.event_time >= h.after)
+    JOIN fact_history e ON e.fact_id = n.id AND e.ended
     JOIN fact x ON x.subject_id = d.id AND x.predicate = 'registered-by' AND x.state = 'value' AND {_OF_REGISTRANT}
         AND {_FIELD}
     JOIN fact_history c ON (c.fact_id, c.event_time, c.ended) = (x.id, e.event_time, false)
-    WHERE n.state <> 'absent' OR EXISTS (
+    WHERE {_LOOKED_FOR} AND {_until_then("n")} AND (n.state <> 'absent' OR EXISTS (
         SELECT FROM fact v JOIN fact_history w ON (w.fact_id, w.event_time, w.ended) = (v.id, e.event_time, true)
         WHERE v.subject_id = d.id AND v.predicate = 'registered-by'
             AND v.state IN ('redacted', 'placeholder', 'proxy') AND v.source_id = x.source_id
             AND v.qualifiers->>'tier' IS NOT DISTINCT FROM x.qualifiers->>'tier'
-            AND v.qualifiers->>'role' IS NOT DISTINCT FROM x.qualifiers->>'role')
-), came AS (
-    SELECT m.*, CASE WHEN {_TRANSFER} THEN 'transfer' WHEN {_RENEWAL} THEN 'renewal' ELSE '' END AS how
-    FROM moved m WHERE began < event_time
-), said AS (
-    INSERT INTO watch_said SELECT 'registrant-exposed', watch_id, novelty, field, how, began FROM came
-)
-INSERT INTO watch_match
-SELECT 'registrant-exposed', watch_id, item_id, since, id, NULL::bigint, novelty, event_time, fact_id, known_id
-FROM came
-"""  # noqa: S608 - put together from constants
+            AND v.qualifiers->>'role' IS NOT DISTINCT FROM x.qualifiers->>'role'))
+{_found("registrant-exposed", _HOW, _not_taken("m.event_time"))}"""  # noqa: S608 - put together from constants
 
 # A set of name servers that ended where another was stated. Uses ix_fact_subject_id_predicate_object_id and
 # pk_fact_history.
@@ -163,6 +195,7 @@ JOIN fact n ON n.subject_id = d.id AND n.predicate = 'uses-name-servers' AND n.s
     AND n.object_id <> x.object_id AND {same("tier")}
 JOIN fact_history c ON (c.fact_id, c.event_time, c.ended) = (n.id, e.event_time, false)
 JOIN entity o ON o.id = n.object_id
+WHERE {_until_then("x")}
 """  # noqa: S608 - put together from constants
 
 
@@ -202,16 +235,20 @@ WITH judged AS (
     SELECT m.watch_id, m.rule, encode(substr(sha256(convert_to(m.novelty, 'UTF8')), 1, 16), 'hex')::uuid AS novelty,
         x.fact_id
     FROM watch_match m CROSS JOIN LATERAL (VALUES (m.fact_id), (m.known_id)) x (fact_id) WHERE m.rule IN {_RULES}
+), stands AS MATERIALIZED (
+    SELECT j.id, o.fact_id FROM judged j JOIN held o USING (watch_id, rule, novelty)
 ), dropped AS (
-    DELETE FROM finding_fact ff USING judged j, fact f
-    WHERE ff.finding_id = j.id AND f.id = ff.fact_id AND f.predicate <> 'attributed-to'
-        AND EXISTS (SELECT FROM held o WHERE (o.watch_id, o.rule, o.novelty) = (j.watch_id, j.rule, j.novelty))
-        AND NOT EXISTS (SELECT FROM held o WHERE (o.watch_id, o.rule, o.novelty, o.fact_id)
-                        = (j.watch_id, j.rule, j.novelty, ff.fact_id))
+    DELETE FROM finding_fact ff USING (
+        SELECT r.finding_id, r.fact_id FROM judged j JOIN finding_fact r ON r.finding_id = j.id
+        JOIN fact f ON f.id = r.fact_id AND f.predicate <> 'attributed-to'
+        WHERE j.id IN (SELECT id FROM stands)
+        EXCEPT
+        SELECT id, fact_id FROM stands
+    ) g
+    WHERE (ff.finding_id, ff.fact_id) = (g.finding_id, g.fact_id)
 )
 UPDATE finding n SET status = 'withdrawn', status_reason = 'what is known of its versions no longer says so',
     changed_at = clock_timestamp()
 FROM judged j
-WHERE n.id = j.id AND n.status IN ('open', 'acknowledged')
-    AND NOT EXISTS (SELECT FROM held o WHERE (o.watch_id, o.rule, o.novelty) = (j.watch_id, j.rule, j.novelty))
+WHERE n.id = j.id AND n.status IN ('open', 'acknowledged') AND j.id NOT IN (SELECT id FROM stands)
 """  # noqa: S608 - put together from constants

@@ -139,9 +139,10 @@ def _registered(heard: Sequence[_Heard]) -> tuple[bool | None, bool, datetime | 
     registered = any(one.version.registered for one in close)
     disputed = registered and not all(one.version.registered for one in close)
     floors = [one.look.at for one in judges if not one.version.registered and one not in close]
-    # A domain that was registered again is another's: what was last heard before that is of the owner before.
-    created = [said.at for one in close if (said := one.version.said(CREATED)).at is not None]
-    floors += [max(at for at in created if at is not None) - _DAY] if created else []
+    # A domain that was registered again is another's: what was last heard before that is of the owner before. A date
+    # that lies ahead of the answer that gives it tells of no owner.
+    created = [at for one in close if (at := one.version.said(CREATED).at) is not None and at <= one.look.at + _DAY]
+    floors += [max(created) - _DAY] if created else []
     return registered, disputed, max(floors, default=None)
 
 

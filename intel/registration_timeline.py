@@ -6,9 +6,10 @@ one voice, and where several voices tell of the same change, one event with all 
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Final
 
 import msgspec
@@ -72,7 +73,9 @@ def timeline(chronicles: Sequence[Chronicle], book: Registrars) -> tuple[Event, 
     by_key: dict[tuple[object, ...], list[list[Difference]]] = {}
     for one in told:
         same = by_key.setdefault(_key(one, book), [])
-        joined = next((group for group in same if _meet(group, one)), None)
+        # A group ends with its first difference: what ended before this one began cannot be the same change.
+        start = 0 if one.since is None else bisect_left(same, one.since, key=lambda group: group[0].until)
+        joined = next((group for group in islice(same, start, None) if _meet(group, one)), None)
         if joined is None:
             same.append(joined := [])
             events.append(joined)
@@ -104,23 +107,24 @@ def gaps(chronicles: Sequence[Chronicle], now: datetime, *, longest: timedelta =
 def _of_one(chronicle: Chronicle, book: Registrars) -> Iterator[Difference]:
     looks = [look.at for look in chronicle.looks]
     yield from _expired(chronicle)
-    for before, after in pairwise(chronicle.versions):
-        last = max((at for at in looks if at < after.at), default=None)
-        yield from differences(before, after, since=last, book=book)
+    for before, after in pairwise(one for one in chronicle.versions if not one.unheard):
+        earlier = bisect_left(looks, after.at)
+        yield from differences(before, after, since=looks[earlier - 1] if earlier else None, book=book)
 
 
 def _expired(chronicle: Chronicle) -> Iterator[Difference]:
     """That an expiry passed and was not moved: the first look after it that still gave it. Each expiry once."""
     told: set[tuple[str, ...]] = set()
+    looks = [look.at for look in chronicle.looks]
     ends = [*(one.at for one in chronicle.versions[1:]), None]
     for version, end in zip(chronicle.versions, ends, strict=True):
         said = version.said(EXPIRES)
         over = said.until
         if over is None or said.values in told:
             continue
-        its = (one for one in chronicle.looks if one.at >= version.at and (end is None or one.at < end))
-        look = next((one for one in its if one.at >= over), None)
-        if look is not None:
+        first = bisect_left(looks, max(over, version.at))
+        if first < len(looks) and (end is None or looks[first] < end):
+            look = chronicle.looks[first]
             told.add(said.values)
             yield Difference(
                 change=Change.EXPIRED, field=EXPIRES, before=said, after=said, voice=version.voice, look=look,

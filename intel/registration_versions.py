@@ -137,6 +137,11 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
         return self.fields.get(field, NOTHING)
 
     @property
+    def unheard(self) -> bool:
+        """Whether another voice ended it all, and this one was not asked."""
+        return not self.registered and self.look.registered is None
+
+    @property
     def content(self) -> tuple[object, ...]:
         """What makes two versions the same."""
         stated = ((name, said.content) for name, said in self.fields.items() if said.state is not State.ABSENT)
@@ -144,7 +149,10 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Chronicle(msgspec.Struct, frozen=True, kw_only=True):
-    """All that one voice said: its versions, each unlike the one before, and every look, in order of event time."""
+    """All that one voice said: its versions, each unlike the one before, and every look, in order of event time.
+
+    What a registry says can end all that a registrar said: a version of that kind is `unheard`, and no look.
+    """
 
     voice: Voice
     versions: tuple[Version, ...]
@@ -286,7 +294,10 @@ def _chronicle(voice: Voice, statements: list[Statement], looks: Iterable[Look])
         version = Version(voice=voice, look=look, registered=registered, fields=fields)
         if not versions or versions[-1].content != version.content:
             versions.append(version)
-    return Chronicle(voice=voice, versions=tuple(versions), looks=tuple(heard[at] for at in sorted(heard)))
+    unheard = {one.at for one in versions if one.unheard}
+    return Chronicle(
+        voice=voice, versions=tuple(versions), looks=tuple(heard[at] for at in sorted(heard) if at not in unheard)
+    )
 
 
 def _fields(standing: Iterable[Statement]) -> Iterator[tuple[str, Said]]:

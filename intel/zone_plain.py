@@ -16,6 +16,8 @@ _SPECIAL: Final = (b";", b"(", b")", b'"', b"\\", b"$", b"@", b"\r", b"\f", b"\v
 _NAME: Final = re.compile(rb"(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}")
 _MAX_NAME: Final = 253
 MAX_SERIAL: Final = 0xFFFFFFFF
+MAX_HOSTS: Final = 64
+"""Name servers of one name that are kept: a delegation has a dozen at most, a hostile file any number."""
 _MAX_ZONE: Final = _MAX_NAME - 64
 # Records of other types, which are skipped: addresses, signatures, digests of keys. Never NS or SOA.
 _OTHER: Final = re.compile(rb"[a-z0-9_.*-]+\.\t[0-9]{1,10}\tin\t(?!ns\t|soa\t)[a-z][a-z0-9-]{0,15}\t[^\n]+\n")
@@ -119,5 +121,8 @@ _SERVERS: Final = itemgetter(slice(1, _REPEATS + 2))
 
 
 def join_hosts(hosts: list[bytes]) -> bytes:
-    """Name servers in the one form in which they are compared: sorted, each once, joined by spaces."""
-    return b" ".join(sorted(set(hosts)))
+    """Name servers in the one form in which they are compared: sorted, each once, joined by spaces.
+
+    Of more than `MAX_HOSTS` the first in their order are kept, so that it makes no difference in which parts they came.
+    """
+    return b" ".join(sorted(set(hosts))[:MAX_HOSTS])

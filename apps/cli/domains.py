@@ -14,7 +14,10 @@ from db import new_domains
 from intel.entities import Kind, entity
 from intel.errors import ConfigError, ReadError
 from intel.match.name_model import NameModel
-from intel.new_domains import Channel, disagreements
+from intel.registration_shown import in_words
+from intel.registration_versions import CREATED
+from tasks.collect.fetched import utc_now
+from tasks.enrich.history import read_history
 from tasks.load.name_ranking import open_ranker
 from tasks.normalize.new_domain_facts import LABEL
 
@@ -70,19 +73,20 @@ def _one(connection: Connection, name: str, *, as_json: bool) -> None:
         raise ConfigError(f"couldn't show {name[:60]!r}: {error}") from error
     registered = entity(Kind.DOMAIN, domain.scope)
     sights = new_domains.seen(connection, registered.value)
-    created = new_domains.created(connection, registered)
-    seen = {Channel(row["channel"]): row["first_seen"] for row in sights}
-    notes = disagreements(seen, created)
+    history = read_history(connection, registered, now=utc_now())
+    created = history.view.field(CREATED) if history is not None else None
+    at = created.best.said.at if created is not None else None
+    notes = history.notes if history is not None else ()
     if as_json:
-        print_json({"name": registered.value, "created": created, "seen": sights, "notes": notes})
+        print_json({"name": registered.value, "created": at, "seen": sights, "notes": notes})
         return
     rows = [{**row, "first seen (UTC)": row["first_seen"]} for row in sights]
     columns = ["channel", "first seen (UTC)", "source"]
     show_table(rows, columns, empty=f"no channel has shown {registered.value}", as_json=False)
-    if created is not None:
-        console.print(f"created {created:%Y-%m-%d %H:%M} (UTC), as its registration says")
+    if history is not None and created is not None and at is not None:
+        console.print(f"created {in_words(CREATED, created.best.said, history.book)}, by its record", markup=False)
     for note in notes:
-        console.print(f"note: {note}")
+        console.print(f"note: {note}", markup=False)
 
 
 def _matched(row: dict[str, Any]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from rich.text import Text
 from sqlalchemy.exc import ArgumentError, OperationalError
 
 from intel.errors import CollectError, ConfigError, LapsewatchError, UnavailableError, WarehouseError
+from intel.registration_shown import printable
 
 console: Final = Console(highlight=False)
 errors: Final = Console(stderr=True, highlight=False)
@@ -70,19 +71,20 @@ def show_record(record: Mapping[str, Any], *, as_json: bool) -> None:
 def show_blocks(title: str, blocks: Iterable[tuple[str, Sequence[str]]]) -> None:
     """Print each block as a line of its own and, indented, the lines that belong to it; nothing where there is none.
 
-    For records with long values: five columns of a table leave each of them a sliver at 80 columns.
+    For records with long values: five columns of a table leave each of them a sliver at 80 columns. What a terminal
+    would act on is left out: much of what is shown are other people's words.
     """
     for number, (head, lines) in enumerate(blocks):
         if not number:
             console.print()
             console.print(Text(title, style="bold"))
-        console.print(Padding(Text(head, overflow="fold"), (0, 0, 0, 2), expand=False))
+        console.print(Padding(Text(printable(head), overflow="fold"), (0, 0, 0, 2), expand=False))
         for line in filter(None, lines):
-            console.print(Padding(Text(line, style="dim", overflow="fold"), (0, 0, 0, 6), expand=False))
+            console.print(Padding(Text(printable(line), style="dim", overflow="fold"), (0, 0, 0, 6), expand=False))
 
 
 def cell(value: Any) -> str:
-    """A value as people read it. Times are UTC, to the minute."""
+    """A value as people read it, without what a terminal would act on. Times are UTC, to the minute."""
     if value is None:
         return "-"
     if isinstance(value, bool):
@@ -93,7 +95,7 @@ def cell(value: Any) -> str:
         return ", ".join(cell(item) for item in value) or "-"
     if isinstance(value, Mapping):
         return ", ".join(f"{name}: {cell(item)}" for name, item in value.items()) or "-"
-    return str(value)
+    return printable(str(value))
 
 
 def print_json(value: Any) -> None:

@@ -22,7 +22,7 @@ from intel.errors import ConfigError, ReadError
 from intel.facts import State
 from intel.first_seen import CHANNELS, words
 from intel.registration_differences import RECORD, Change, Difference
-from intel.registration_merge import Merged, Testimony
+from intel.registration_merge import CLOSE, Merged, Testimony
 from intel.registration_shown import in_words, printable
 from intel.registration_timeline import Event, Gap
 from intel.registration_versions import (
@@ -95,9 +95,13 @@ def _read(text: str) -> Entity:
     """The registrable domain that a text stands on."""
     try:
         named = entity(Kind.DOMAIN, text)
-        return entity(Kind.DOMAIN, named.scope)
     except ReadError as error:
         raise ConfigError(f"{error}; name a domain, as in evil.example") from error
+    if not named.scope:
+        raise ConfigError(
+            f"{named.value} is a public suffix, which nobody registers; name a domain, as in evil.example"
+        )
+    return entity(Kind.DOMAIN, named.scope)
 
 
 def _ask(engine: Engine, domain: str) -> tuple[Lookup, ...]:
@@ -166,7 +170,7 @@ def _field(one: Merged, history: History, *, reveal: bool) -> _Block:
         if other.said.state is State.ABSENT or not differs:
             continue
         alike = not one.conflict and other.said.state is State.VALUE and one.field in {*DATES, REGISTRAR}
-        word = "and" if alike and abs(other.heard - one.best.heard).days < 3 else "but"
+        word = "and" if alike and abs(other.heard - one.best.heard) <= CLOSE else "but"
         lines.append(f"{word} {in_words(one.field, other.said, history.book, reveal=reveal)} says {_by(other)}")
     return f"{one.field}: {said}{' (in dispute)' if one.conflict else ''}", tuple(lines)
 

@@ -100,9 +100,11 @@ def upgrade() -> None:
     comment="Who answers WHOIS for a top-level domain, as IANA's server said"
     )
     op.create_index('ix_query_document_id', 'query', ['document_id'], unique=False, postgresql_where='document_id IS NOT NULL')
+    op.create_index('ix_query_reason', 'query', ['reason'], unique=False)
 
 
 def downgrade() -> None:
+    op.drop_index('ix_query_reason', table_name='query')
     op.drop_index('ix_query_document_id', table_name='query', postgresql_where='document_id IS NOT NULL')
     op.drop_table('whois_server')
     for column in ('location', 'answered_at', 'sha256', 'status', 'cut'):

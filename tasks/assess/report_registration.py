@@ -102,9 +102,7 @@ def _changes(history: History) -> Iterator[str]:
     yield "What changed:"
     yield ""
     newest = events[-_SHOWN_EVENTS:]
-    for _, group in groupby(
-        newest, key=lambda one: (one.until, one.since, tuple(told.voice for told in one.witnesses))
-    ):
+    for _, group in groupby(newest, key=_together):
         yield _entry(tuple(group), history)
     yield ""
     if len(events) > len(newest):

@@ -158,6 +158,7 @@ def fetch(
     retry: RetryPolicy | None = None,
     any_status: bool = False,
     read: Read | None = None,
+    redirected: Callable[[str], None] | None = None,
     clock: Callable[[], datetime] = utc_now,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Fetched:
@@ -165,6 +166,7 @@ def fetch(
 
     With `any_status` an answer is an answer whatever its status says (redirects are followed all the same). `read`
     takes a body that is too large for memory, as it comes and within the limits; a part of one (206) is an answer then.
+    `redirected` is told where a redirect leads before anything is sent there, and raises what is to end it.
     Raises RefusedError (scheme, address, redirect: nothing is tried again), UnreachableError (also a body cut short),
     StatusError, ThrottledError (429 or 503 that asks for more patience than `retry.max_retry_after`), OversizedError
     and ReadError (a content coding that does not decode).
@@ -178,7 +180,9 @@ def fetch(
 
     def attempt() -> Fetched:
         with network.deadline(limits.max_seconds):
-            return _attempt(client, target, asked, limits, clock, any_status=any_status, read=read)
+            return _attempt(
+                client, target, asked, limits, clock, any_status=any_status, read=read, redirected=redirected
+            )
 
     return retrying(attempt, policy=retry, sleep=sleep)
 
@@ -227,6 +231,7 @@ def _attempt(
     *,
     any_status: bool,
     read: Read | None,
+    redirected: Callable[[str], None] | None,
 ) -> Fetched:
     target = url
     for _ in range(limits.max_redirects + 1):
@@ -240,6 +245,8 @@ def _attempt(
             hop = _next_hop(response, target)
         finally:
             response.close()
+        if redirected is not None:
+            redirected(str(hop))
         if _origin(hop) != _origin(target):
             headers = {name: value for name, value in headers.items() if name.lower() in _NEUTRAL_HEADERS}
         target = hop

@@ -112,14 +112,29 @@ def referral(body: bytes, *, asked: str = "") -> str | None:
 
 
 def fetch_answer(
-    client: httpx.Client, url: str, *, limits: HttpLimits = RDAP_LIMITS, clock: Callable[[], datetime] = utc_now
+    client: httpx.Client,
+    url: str,
+    *,
+    limits: HttpLimits = RDAP_LIMITS,
+    redirected: Callable[[str], None] | None = None,
+    clock: Callable[[], datetime] = utc_now,
 ) -> Fetched:
-    """GET `url` once and keep what comes, with any status; redirects are followed as far as `limits` allow.
+    """GET `url` once and keep what comes, with any status; redirects are followed as far as `limits` allow, and
+    `redirected` is told of each before it is followed.
 
     Raises RefusedError (address, scheme, a redirect from https to http or without end), UnreachableError,
     OversizedError and ReadError (a content coding that does not decode).
     """
-    return fetch(client, url, limits=limits, headers={"Accept": _ACCEPT}, retry=_ONCE, any_status=True, clock=clock)
+    return fetch(
+        client,
+        url,
+        limits=limits,
+        headers={"Accept": _ACCEPT},
+        retry=_ONCE,
+        any_status=True,
+        redirected=redirected,
+        clock=clock,
+    )
 
 
 def _object(body: bytes) -> dict[str, Any]:

@@ -7,9 +7,11 @@ asked again; so a look-up that was broken off goes on where it was. RFC 9082 (RD
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -219,7 +221,8 @@ def _rdap(talk: Conversation, client: httpx.Client, url: str, tier: Tier, reach:
         query_id = talk.asker.begin(
             protocol="rdap", server=server, reach=reach, entity_id=talk.entity_id, location=location
         )
-        fetched = rdap_client.fetch_answer(client, url, clock=talk.asker.clock)
+        follows = partial(talk.asker.redirected, query_id)
+        fetched = rdap_client.fetch_answer(client, url, redirected=follows, clock=talk.asker.clock)
     except (CollectError, ReadError) as error:
         talk.failed(query_id, error, protocol="rdap", tier=tier, server=server)
         return None
@@ -264,7 +267,9 @@ def ask_whois(talk: Conversation, lookups: Lookups, *, allow: frozenset[tuple[st
     asked: set[tuple[str, int]] = set()
     for tier, reach in _TIERS:
         body = talk.again("whois", tier)
-        if body is None and here is not None:
+        if body is not None:
+            asked.add(split_server(talk.kept["whois", tier].server))
+        elif here is not None:
             asked.add(here)
             body = _whois(talk, here, tier, reach, allow=allow)
         following = whois_client.referral(body) if body is not None else None
@@ -312,8 +317,9 @@ def _root(talk: Conversation, where: tuple[str, int], suffix: str, allow: frozen
         talk.failed(query_id, error, protocol="whois", tier="registry", server=server)
         return None
     following = whois_client.referral(hop.body)
-    # Without a word of the suffix itself ("too many queries", nothing) it has not said that there is no server.
-    if following is None and suffix.upper() not in hop.body.decode("latin-1").upper():
+    # Without the suffix's own record ("too many queries", a part of one) it has not said that there is no server.
+    own = re.compile(rf"^domain(?:-ace)?:[ \t]*{re.escape(suffix)}[ \t\r]*$", re.IGNORECASE | re.MULTILINE)
+    if following is None and (hop.cut or own.search(hop.body.decode("latin-1")) is None):
         talk.asker.end(query_id, Outcome.MALFORMED)
         detail = f"the root {server} did not say which server its suffix has"
         talk.note("whois", "registry", server, Outcome.MALFORMED, detail)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -52,6 +52,8 @@ class Desk:
     store: Path
     lock: threading.Lock
     """Held while a list of servers is asked for: one thread fetches it for all."""
+    put_off: dict[tuple[str, int], datetime] = field(default_factory=dict)
+    """Until when things of a priority are put off that wait for a server: the next of them comes behind."""
 
     def ask(
         self, asker: Asker, domain: Entity, entity_id: int, *, marked: Sequence[Entity], since: datetime

@@ -23,7 +23,7 @@ from db import lookup_queue as wishes
 from db.entities import ensure_entities
 from db.lookup_queue import Wanted
 from intel.config.lookups import Reach, read_lookups
-from intel.entities import Entity, Kind, entity
+from intel.entities import Entity, Kind, entity, masked
 from intel.errors import WarehouseError
 from intel.settings import settings
 from tasks.collect.fetched import utc_now
@@ -41,6 +41,8 @@ LEASE: Final = timedelta(minutes=10)
 _BATCH: Final = 64
 _PAUSE: Final = 0.5
 _WORTH_WAITING: Final = 60.0
+_DOZE: Final = 5.0
+"""Who waits looks up so often: something more urgent may have come, or the run may be over."""
 
 
 class LookedUp(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,7 +68,8 @@ class LookedUp(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-Next = Callable[[], Wanted | None]
+Next = Callable[[threading.Event], Wanted | None]
+"""Claims the next thing; None where there is none, or the run is stopped."""
 
 
 def look_up(
@@ -84,8 +87,8 @@ def look_up(
     until = time.monotonic() + seconds
     began = clock()
 
-    def following() -> Wanted | None:
-        while (left := until - time.monotonic()) > 0:
+    def following(stop: threading.Event) -> Wanted | None:
+        while not stop.is_set() and (left := until - time.monotonic()) > 0:
             now = clock()
             with engine.begin() as connection:
                 found = wishes.claim(connection, 1, now=now, until=now + LEASE, horizon=now + ahead, began=began)
@@ -95,7 +98,7 @@ def look_up(
             # What a server put off for moments is worth waiting for; what is further away is the next run's.
             if soonest is None or (wait := (soonest - now).total_seconds()) > min(left, _WORTH_WAITING):
                 return None
-            sleep(min(max(wait, _PAUSE), left))
+            sleep(min(max(wait, _PAUSE), left, _DOZE))
         return None
 
     with open_desk(engine, clock=clock) as desk:
@@ -112,21 +115,30 @@ def look_up_these(
 ) -> tuple[LookedUp, dict[int, Conversation]]:
     """Ask now about things that are wanted, due or not, but for those that another process is at.
 
-    `marked` are entities that stand on them: where one is marked secret, nothing is asked. The questions of all of them
-    count against one budget. Returns what it came to and each thing's conversation. Raises ConfigError and
-    WarehouseError.
+    `marked` are entities that stand on them: where one is marked secret, nothing is asked. Returns what it came to and
+    each thing's conversation. Raises ConfigError and WarehouseError.
     """
     now = clock()
+    held = now + LEASE
     with engine.begin() as connection:
-        claimed = wishes.claim_these(connection, entity_ids, now=now, until=now + LEASE)
+        claimed = wishes.claim_these(connection, entity_ids, now=now, until=held)
     lock = threading.Lock()
 
-    def following() -> Wanted | None:
+    def following(stop: threading.Event) -> Wanted | None:
+        nonlocal held
         with lock:
+            if not claimed or stop.is_set():
+                return None
+            # The last of many waits longer than a claim stands: it goes on, unless another has taken the thing over.
+            until = clock() + LEASE
+            with engine.begin() as connection:
+                ours = wishes.renew(connection, [one.entity_id for one in claimed], held=held, until=until)
+            held = until
+            claimed[:] = [one for one in claimed if one.entity_id in ours]
             return claimed.pop(0) if claimed else None
 
     with open_desk(engine, clock=clock) as desk:
-        run = _Run(desk=desk, clock=clock, sleep=sleep, together=tuple(entity_ids), marked=marked or {})
+        run = _Run(desk=desk, clock=clock, sleep=sleep, marked=marked or {})
         looked = run.go(following, workers=min(desk.lookups.workers, max(1, len(claimed))))
     return looked, run.talks
 
@@ -159,7 +171,6 @@ class _Run:
     desk: Desk
     clock: Callable[[], datetime]
     sleep: Callable[[float], None]
-    together: tuple[int, ...] = ()
     marked: Mapping[int, Sequence[Entity]] = field(default_factory=dict)
     talks: dict[int, Conversation] = field(default_factory=dict)
     askers: dict[tuple[str, str], Asker] = field(default_factory=dict)
@@ -172,7 +183,7 @@ class _Run:
 
         def work() -> None:
             try:
-                while not stop.is_set() and (wanted := following()) is not None:
+                while not stop.is_set() and (wanted := following(stop)) is not None:
                     told.put(self._talk(wanted))
             except Exception as error:  # noqa: BLE001 - the warehouse went: the one who settles raises it
                 told.put(error)
@@ -228,7 +239,8 @@ class _Run:
         except WarehouseError:
             raise
         except Exception:  # a fault of ours costs the one thing, never the run
-            log.exception("couldn't look up %s: fault of Lapsewatch; it is tried again later", wanted.value)
+            shown = masked(wanted.kind, wanted.value)
+            log.exception("couldn't look up %s: fault of Lapsewatch; it is tried again later", shown)
             return Talked(wanted=wanted)
         return Talked(wanted=wanted, talk=talk)
 
@@ -242,7 +254,6 @@ class _Run:
                     lookups=self.desk.lookups,
                     reason=wanted.reason,
                     ceiling=Reach.of(wanted.reach),
-                    entity_ids=self.together,
                     incident=wanted.priority == wishes.Priority.INCIDENT,
                     clock=self.clock,
                     sleep=self.sleep,

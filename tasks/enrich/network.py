@@ -15,7 +15,7 @@ from typing import Final
 from sqlalchemy import Connection, Engine
 
 from db import enrich
-from db.entities import ensure_entities, find_entities
+from db.entities import find_entities
 from intel.config.lookups import Reach, read_lookups
 from intel.entities import Entity, Kind, digest, entity
 from intel.errors import ConfigError
@@ -78,14 +78,11 @@ def _ask(
         lookups = read_lookups(settings().configs)
         if not wanted or not lookups.rdap or lookups.reach.incident < Reach.REGISTRY:
             return Numbers()
-        with engine.begin() as connection:
-            ids = ensure_entities(connection, wanted)
         asker = Asker(
             engine=engine,
             lookups=lookups,
             reason=f"incident {case.incident}",
             ceiling=lookups.reach.incident,
-            entity_ids=tuple(ids.values()),
             clock=clock,
             sleep=sleep,
         )

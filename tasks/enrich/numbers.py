@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -133,7 +134,8 @@ class _Desk:
             number = self.asker.begin(
                 protocol=PROTOCOL, server=server, reach=Reach.REGISTRY, entity_id=entity_id, location=location
             )
-            got = fetch_answer(self.client, url, clock=self.asker.clock)
+            follows = partial(self.asker.redirected, number)
+            got = fetch_answer(self.client, url, redirected=follows, clock=self.asker.clock)
         except (CollectError, ReadError) as error:
             outcome = _outcome(error)
             if isinstance(error, LaterError):

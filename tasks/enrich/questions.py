@@ -7,6 +7,7 @@ rows (`db/lookup_servers.py`), so that together they keep to each server's pace.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -27,22 +28,22 @@ from tasks.collect.fetched import utc_now
 
 _LOCK_SECONDS: Final = 60.0
 _LOCK_STEP: Final = 0.2
+_REDIRECT_SECONDS: Final = 10.0
 
 
 @dataclass(kw_only=True)
 class Asker:
     """Who asks: `reason` is written in the log (`incident 7`), `ceiling` how far its questions may reach.
 
-    `entity_ids` are those whose questions count against the budget of an incident together; where `incident` is false,
-    the questions count against the day's instead. `patience` is for how many seconds a turn is waited for; None takes
-    the configured ones.
+    All questions for one reason count against the budget of an incident together, whoever asks; where `incident` is
+    false, the questions count against the day's instead. `patience` is for how many seconds a turn is waited for; None
+    takes the configured ones.
     """
 
     engine: Engine
     lookups: Lookups
     reason: str
     ceiling: Reach
-    entity_ids: Sequence[int] = ()
     incident: bool = True
     patience: float | None = None
     clock: Callable[[], datetime] = utc_now
@@ -58,8 +59,8 @@ class Asker:
             strictest = log.strictest_tlp(connection, entities)
         if strictest >= TLP.AMBER_STRICT:
             raise RefusedError(
-                f"couldn't ask about {subject}: it is marked {TLP(strictest).label}, and such values leave the machine"
-                " for no look-up; nothing was sent"
+                f"couldn't ask about {subject}: it or what stands on it is marked {TLP(strictest).label}, and such"
+                " values leave the machine for no look-up; nothing was sent"
             )
 
     def begin(self, *, protocol: str, server: str, reach: Reach, entity_id: int, location: str = "") -> int:
@@ -73,7 +74,7 @@ class Asker:
                 f"couldn't ask {server}: that reaches the {reach.label}, and what is asked for {self.reason} may reach"
                 f" the {self.ceiling.label}; raise `reach` in configs/lookups.yaml to ask it"
             )
-        self._within_budget(server, entity_id)
+        self._within_budget(server)
         try:
             return self._begin(protocol, server, reach, entity_id, location)
         finally:
@@ -82,17 +83,9 @@ class Asker:
 
     def _begin(self, protocol: str, server: str, reach: Reach, entity_id: int, location: str) -> int:
         key = server_key(server)
+        turn = self._turn(key, server)
         with self.engine.begin() as connection:
-            turn = self._turn(connection, key)
-        if turn.why:
-            raise self._later(server, turn.at, turn.why)
-        if (wait := (turn.at - self.clock()).total_seconds()) > 0:
-            self.sleep(wait)
-        with self.engine.begin() as connection:
-            # While this one waited for its turn, another's answer may have told all of us to stay away.
-            until = servers.rests(connection, key, now=turn.at)
-            if until is not None and until != turn.alone_until:
-                raise self._later(server, until, "it asked for patience")
+            self._unless_it_rests(connection, key, server, turn)
             number = log.log_question(
                 connection,
                 protocol=protocol,
@@ -105,6 +98,22 @@ class Asker:
             )
         self._servers[number] = key
         return number
+
+    def redirected(self, number: int, url: str) -> None:
+        """Take a turn at the server to which the one that was asked leads; the answer will be that one's.
+
+        Raises LaterError where it may not be asked soon: a transfer has its deadline, and does not wait for long.
+        """
+        key, before = server_key(url), self._servers.get(number)
+        if key == before:
+            return
+        turn = self._turn(key, key, most=_REDIRECT_SECONDS)
+        with self.engine.begin() as connection:
+            self._unless_it_rests(connection, key, key, turn)
+        if before is not None:
+            with self.engine.begin() as connection:
+                servers.answered(connection, before, self.lookups.manners, outcome=log.REFERRED, now=self.clock())
+        self._servers[number] = key
 
     def end(self, number: int, outcome: str, *, retry_after: float | None = None) -> None:
         """Write down how a question ended, for the log and for all who ask the same server.
@@ -125,25 +134,38 @@ class Asker:
                     retry_after=retry_after,
                 )
 
-    def _within_budget(self, server: str, entity_id: int) -> None:
+    def _within_budget(self, server: str) -> None:
         with self._lock, self.engine.connect() as connection:
             if self.incident:
-                ids = self.entity_ids or [entity_id]
-                spent = log.questions(connection, entity_ids=ids, reason=self.reason) + self._under_way
+                spent = log.questions(connection, reason=self.reason) + self._under_way
                 if spent >= self.lookups.budget:
                     raise RefusedError(
                         f"couldn't ask {server}: {self.reason} has spent its {self.lookups.budget} questions; raise"
                         " `budget` in configs/lookups.yaml to go on"
                     )
-            elif servers.asked_today(connection, now=self.clock()) >= self.lookups.per_day:
-                midnight = datetime.combine(self.clock().date() + timedelta(days=1), datetime.min.time(), UTC)
-                raise self._later(server, midnight, f"today's {self.lookups.per_day} questions are spent")
             self._under_way += 1
 
-    def _turn(self, connection: Connection, key: str) -> servers.Turn:
+    def _turn(self, key: str, server: str, *, most: float = math.inf) -> servers.Turn:
+        """Take a turn and wait for it, `most` seconds at most. Raises LaterError."""
         manners = self.lookups.manners
-        patience = manners.patience if self.patience is None else self.patience
-        return servers.take(connection, key, manners.of(key), now=self.clock(), patience=patience)
+        patience = min(manners.patience if self.patience is None else self.patience, most)
+        with self.engine.begin() as connection:
+            now = self.clock()
+            if not self.incident and not servers.within_day(connection, self.lookups.per_day, now=now):
+                midnight = datetime.combine(now.date() + timedelta(days=1), datetime.min.time(), UTC)
+                raise self._later(server, midnight, f"today's {self.lookups.per_day} questions are spent")
+            turn = servers.take(connection, key, manners.of(key), now=now, patience=patience)
+        if turn.why:
+            raise self._later(server, turn.at, turn.why)
+        if (wait := (turn.at - self.clock()).total_seconds()) > 0:
+            self.sleep(wait)
+        return turn
+
+    def _unless_it_rests(self, connection: Connection, key: str, server: str, turn: servers.Turn) -> None:
+        """While this one waited for its turn, another's answer may have told all of us to stay away."""
+        until = servers.rests(connection, key, now=turn.at)
+        if until is not None and until != turn.alone_until:
+            raise self._later(server, until, "it asked for patience")
 
     def _later(self, server: str, until: datetime, why: str) -> LaterError:
         when = f"{until:%Y-%m-%d %H:%M:%S}"

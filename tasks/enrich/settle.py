@@ -122,7 +122,8 @@ def _close(connection: Connection, desk: Desk, talked: Talked, *, now: datetime,
     outcome = talked.outcome
     if talked.later is not None:
         # Something is missing still, whatever the others said; what they said is kept and used again.
-        wishes.again(connection, wanted, outcome=LATER, due_at=talked.later, attempts=wanted.attempts)
+        due = _behind(desk, talked, talked.later)
+        wishes.again(connection, wanted, outcome=LATER, due_at=due, attempts=wanted.attempts)
         return "later"
     attempts = wanted.attempts + 1
     if outcome in _CONCLUSIVE and attempts < desk.lookups.attempts and _lacks(talked):
@@ -141,6 +142,21 @@ def _close(connection: Connection, desk: Desk, talked: Talked, *, now: datetime,
     due_at = None if wanted.every is None else now + timedelta(days=desk.lookups.refresh.most)
     wishes.again(connection, wanted, outcome=outcome, due_at=due_at, attempts=0)
     return "given up"
+
+
+def _behind(desk: Desk, talked: Talked, until: datetime) -> datetime:
+    """When something comes that waits for a server until then: behind those that wait for it already, at its pace.
+
+    A thousand that were due at one moment would be claimed and put off again for each that gets its turn, and what
+    waits for other servers would not be reached.
+    """
+    keys = [server_key(one.server) for one in talked.lookups if one.outcome == LATER]
+    if not keys:
+        return until
+    place = (keys[-1], talked.wanted.priority)
+    due = max(until, desk.put_off.get(place, until))
+    desk.put_off[place] = due + timedelta(seconds=60 / desk.lookups.manners.of(keys[-1]).per_minute)
+    return due
 
 
 def _lacks(talked: Talked) -> bool:

@@ -20,6 +20,7 @@ from db.rows import driver
 from db.staging import Staging
 from intel.config.sources import Source
 from intel.entities import Entity
+from intel.errors import ReadError
 from intel.facts import Fact, Predicate, RawDocument, fact_key
 from intel.registration import Outcome
 from intel.settings import settings
@@ -107,8 +108,12 @@ def _time(connection: Connection, entity_id: int, answer: Answer, stale: timedel
     said = answer.registration.as_of
     if said is None or not answer.fetched_at - stale <= said <= answer.fetched_at:
         return answer.fetched_at
-    before = log.last_version(connection, entity_id=entity_id, protocol=answer.protocol, reach=answer.tier)
-    return said if before is None or said > before else answer.fetched_at
+    # That of every tier whose facts it may end: an end that lies before what it ends would end nothing.
+    versions = (
+        log.last_version(connection, entity_id=entity_id, protocol=answer.protocol, reach=tier)
+        for tier in _spoken_for(answer)
+    )
+    return said if all(before is None or said > before for before in versions) else answer.fetched_at
 
 
 def _document(connection: Connection, source_id: int, run_id: int, answer: Answer, at: datetime) -> int:
@@ -147,11 +152,15 @@ def _whole(connection: Connection, entity_id: int, answer: Answer) -> bool:
     if answer.cut or answer.protocol != "whois":
         return not answer.cut
     store = settings().document_store
-    body = documents.get(store, answer.digest)
-    if body.endswith((b"\n", b"\r")):
-        return True
-    before = log.last_digest(connection, entity_id=entity_id, protocol="whois", reach=answer.tier)
-    return before is None or documents.get(store, before).rpartition(b"\n")[2] == body.rpartition(b"\n")[2]
+    try:
+        body = documents.get(store, answer.digest)
+        if body.endswith((b"\n", b"\r")):
+            return True
+        before = log.last_digest(connection, entity_id=entity_id, protocol="whois", reach=answer.tier)
+        return before is None or documents.get(store, before).rpartition(b"\n")[2] == body.rpartition(b"\n")[2]
+    except ReadError:
+        # Lost or damaged in the store: nothing to compare it with, which is no reason to end anything.
+        return False
 
 
 def _adds(stood: Sequence[Fact], stated: Sequence[Fact], source: str) -> bool:

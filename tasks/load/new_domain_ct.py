@@ -185,4 +185,5 @@ def _registrable(name: str) -> str:
 
 
 def _times(seen: dict[str, int]) -> dict[str, datetime]:
-    return {name: datetime.fromtimestamp(at / 1000, UTC) for name, at in seen.items()}
+    now = int(time.time() * 1000)  # a log may say that it is later, and its names would be the newest for ever
+    return {name: datetime.fromtimestamp(min(at, now) / 1000, UTC) for name, at in seen.items()}

@@ -77,12 +77,15 @@ def hunt_seen(engine: Engine, *, max_seconds: float = 480.0, flow_run: str = "")
     stop = time.monotonic() + max_seconds
     done = Hunted()
     with engine.connect() as connection:
-        # The version first: a watch that comes in between makes the next hunt begin again.
+        # The version first: a watch that comes in between makes the next hunt begin again. A load under way may still
+        # match by older watches, so it is waited for; one that begins later looks at the version itself.
         version = watch_version(connection)
         cursor = _cursor(connection, version)
         if cursor.get("done"):
             return done
     with open_run(engine, HUNT, flow_run=flow_run) as run:
+        with engine.begin() as connection:
+            new_domains.await_loads(connection)
         work = open_work(engine)
         while not cursor.get("done"):
             if done.names and time.monotonic() >= stop:
@@ -152,7 +155,7 @@ def _state(connection: Connection, run: Run, met: list[_Met]) -> int | None:
     # Within this transaction the staging's own ones are savepoints, so that nothing is ever left over.
     with Staging(driver(connection), run_id=run.run_id, source=first.source, tlp=first.tlp) as staging:
         for place, (arrival, (_, hits)) in enumerate(zip(arrivals, met, strict=True), 1):
-            staging.add(document, facts_of(arrival, hits, (), source=first.source, locator=f"name {place}"))
+            staging.add(document, facts_of(arrival, hits, (), source=first.source, locator=f"line {place}"))
     batch = Batch(
         source=first.source,
         source_id=first.source_id,

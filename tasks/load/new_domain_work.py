@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine
 from db import new_domains
 from db.entities import ensure_entities
 from db.lookup_queue import Priority, want
-from db.watched import load_name_set
+from db.watched import load_name_set, watch_version
 from intel.config.lookups import Lookups, read_lookups
 from intel.config.newdomains import NewDomains, read_new_domains
 from intel.entities import Kind, entity
@@ -36,10 +36,14 @@ class Ranker(Protocol):
         """A score for each name; a higher one resembles known bad names more."""
 
 
-class Work(msgspec.Struct, frozen=True, kw_only=True):
-    """What arrivals are judged by: the matcher of the watches, the model of names, and the limits."""
+class Work(msgspec.Struct, kw_only=True):
+    """What arrivals are judged by: the matcher of the watches, the model of names, and the limits.
+
+    `version` is that of the watches (db/watched.py); without one they are taken as they are.
+    """
 
     matcher: NameMatcher
+    version: str | None = None
     ranker: Ranker | None = None
     config: NewDomains = NewDomains()
     lookups: Lookups = Lookups()
@@ -47,22 +51,49 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
 
 def open_work(engine: Engine, ranker: Ranker | None = None) -> Work:
     """The watches of now and the limits of configs/."""
-    with engine.connect() as connection:
-        watch = load_name_set(connection)
+    version, matcher = _watches(engine)
     configs = settings().configs
     return Work(
-        matcher=NameMatcher(watch), ranker=ranker, config=read_new_domains(configs), lookups=read_lookups(configs)
+        matcher=matcher,
+        version=version,
+        ranker=ranker,
+        config=read_new_domains(configs),
+        lookups=read_lookups(configs),
     )
 
 
+def renew(engine: Engine, connection: Connection, work: Work) -> bool:
+    """Whether the watches have changed since they were loaded; then they are loaded anew.
+
+    `connection` is in a load's transaction (`db.new_domains.begin_load`), so that a hunt for what has changed either
+    sees what the load writes or has begun before this look.
+    """
+    if work.version is None or watch_version(connection) == work.version:
+        return False
+    work.version, work.matcher = _watches(engine)
+    return True
+
+
+def _watches(engine: Engine) -> tuple[str, NameMatcher]:
+    with engine.connect() as connection:
+        version = watch_version(connection)  # first: what changes in between is loaded again
+        return version, NameMatcher(load_name_set(connection))
+
+
 def wish_for_new(
-    connection: Connection, close: Sequence[str], scores: Mapping[str, float], tlp: int, work: Work
+    connection: Connection,
+    close: Sequence[str],
+    scores: Mapping[str, float],
+    tlp: int,
+    work: Work,
+    *,
+    once: bool = False,
 ) -> int:
     """Wish for look-ups of what touches a watch (`close`), and of what ranks highest, within the day's numbers.
 
-    `scores` are those of the names that are new, `tlp` is that of the source that showed them.
+    `scores` are those of the names that are new, `tlp` is that of the source that showed them. `once` is as in `wish`.
     """
-    wanted = wish(connection, close, tlp, work)
+    wanted = wish(connection, close, tlp, work, once=once)
     if work.ranker is not None and scores and tlp < TLP.AMBER_STRICT:
         least, met = work.ranker.threshold, set(close)
         high = sorted((-score, name) for name, score in scores.items() if score > least and name not in met)

@@ -30,7 +30,7 @@ from intel.match.hits import Hit
 from intel.match.new_names import NameMatcher
 from intel.new_domains import Arrival, Channel
 from intel.settings import settings
-from tasks.load.new_domain_work import Ranker, Work, open_work, wish_for_new
+from tasks.load.new_domain_work import Ranker, Work, open_work, renew, wish_for_new
 from tasks.normalize.new_domain_facts import facts_of
 from tasks.records import Run
 
@@ -146,6 +146,9 @@ def _load_again(engine: Engine, piece: _Piece, work: Work) -> Arrived:
     for _ in range(_TRIES):
         try:
             with engine.begin() as connection:
+                new_domains.begin_load(connection)
+                if renew(engine, connection, work):
+                    met = list(_met(piece.records, work.matcher))
                 return _load(connection, piece, work, met)
         except OperationalError as error:
             if not isinstance(error.orig, DeadlockDetected | SerializationFailure):
@@ -184,15 +187,16 @@ def _load(connection: Connection, piece: _Piece, work: Work, met: Sequence[_Met]
     new = new_domains.see(connection, piece.channel, added, only_known=piece.only_known)
     scores = dict(zip(new, work.ranker.scores(new), strict=True)) if work.ranker is not None and new else {}
     new_domains.keep(connection, piece.channel, run.source_id, scores, only_known=piece.only_known)
+    stating = sorted([*met, *_left(connection, piece, met)], key=lambda one: one[0])
     document = piece.document
-    own = document is None and bool(met or rejects)
+    own = document is None and bool(stating or rejects)
     if own:
-        document = _document(connection, piece, met)
+        document = _document(connection, piece, stating)
     facts = 0
     if document is not None:
         # Within this transaction the staging's own ones are savepoints, so that nothing of a slice is ever left over.
         with Staging(driver(connection), run_id=run.run_id, source=source.name, tlp=int(source.default_tlp)) as staging:
-            staging.add(document, _facts(connection, piece, met))
+            staging.add(document, _facts(connection, piece, stating))
             staging.add(document, rejects)
         facts = staging.facts
     batch = Batch(
@@ -209,8 +213,9 @@ def _load(connection: Connection, piece: _Piece, work: Work, met: Sequence[_Met]
     loaded: Loaded = load(connection, batch)
     unseen = set(new)
     # What a list shows again, as one of a week does each day, has been looked up when it was new.
-    close = [one.name for _, one, _ in met if one.change != "added" or one.name in unseen]
-    wanted = wish_for_new(connection, list(dict.fromkeys(close)), scores, int(source.default_tlp), work)
+    once = piece.only_known  # of what is not kept, the queue alone knows that it was
+    close = [one.name for _, one, _ in met if once or one.change != "added" or one.name in unseen]
+    wanted = wish_for_new(connection, list(dict.fromkeys(close)), scores, int(source.default_tlp), work, once=once)
     return Arrived(
         run_id=run.run_id,
         source=source.name,
@@ -224,12 +229,25 @@ def _load(connection: Connection, piece: _Piece, work: Work, met: Sequence[_Met]
     )
 
 
+def _left(connection: Connection, piece: _Piece, met: Sequence[_Met]) -> list[_Met]:
+    """What touches no watch any more, since it left a watched name server that its source still states of it."""
+    known = {place for place, _, _ in met}
+    moved = {
+        entity(Kind.DOMAIN, one.name): (place, one)
+        for place, one in enumerate(piece.records)
+        if isinstance(one, Arrival) and one.change != "added" and place not in known
+    }
+    standing = new_domains.standing_servers(connection, piece.run.source_id, list(moved)) if moved else {}
+    return [(*found, ()) for domain, found in moved.items() if domain.digest in standing]
+
+
 def _facts(connection: Connection, piece: _Piece, met: Sequence[_Met]) -> Iterator[Fact]:
     moved = [entity(Kind.DOMAIN, one.name) for _, one, _ in met if one.change != "added"]
     standing = new_domains.standing_servers(connection, piece.run.source_id, moved) if moved else {}
-    for place, one, hits in met:
+    for line, (place, one, hits) in enumerate(met, 1):
         servers = standing.get(entity(Kind.DOMAIN, one.name).digest, ())
-        locator = f"name {piece.before + place + 1}"
+        # A document of our own holds those alone that touch a watch.
+        locator = f"line {line}" if piece.document is None else f"name {piece.before + place + 1}"
         yield from facts_of(one, hits, servers, source=piece.source.name, locator=locator)
 
 

@@ -80,7 +80,14 @@ def compare(
         return work.refuse(f"the snapshot of {source.name} is one that was given already; it changes nothing")
     if before is None:
         return work.take(baseline=True)
-    if not before.path or not work.find(place / before.path):
+    try:
+        comparable = bool(before.path) and work.find(place / before.path)
+    except ReadError:
+        return work.refuse(
+            f"the sorted file of {source.name} is damaged, and not all of it was loaded; the next one is compared"
+            " instead"
+        )
+    if not comparable:
         said = f"the file of the last snapshot of {source.name} is gone or damaged; the one that came now is the first"
         return work.take(baseline=True, problem=said)
     if before.names and work.removed / before.names > source.limits.max_shrink:

@@ -149,9 +149,12 @@ def upper(line: bytes) -> bytes:
 def _joined(lines: list[bytes]) -> list[bytes]:
     if len({line[: line.index(b"\t")] for line in lines}) == len(lines):
         return lines
-    found: dict[bytes, bytes] = {}
+    found: dict[bytes, list[bytes]] = {}
     for line in lines:
         name, _, hosts = line.partition(b"\t")
-        before = found.get(name)
-        found[name] = hosts if before is None else join_hosts(before.split(b" ") + hosts.split(b" "))
-    return [b"%b\t%b" % one for one in found.items()]
+        found.setdefault(name, []).append(hosts)
+    # Joined once, whatever their number: a name may have a line for each of any number of servers.
+    return [
+        b"%b\t%b" % (name, hosts[0] if len(hosts) == 1 else join_hosts(b" ".join(hosts).split(b" ")))
+        for name, hosts in found.items()
+    ]

@@ -2,7 +2,7 @@
 
 A pattern's hit says that the domain matches it, with the reason. A hit of something watched itself says that the domain
 is newly registered, as the channel shows. Where a channel says which name servers a name is delegated to, they are
-stated of every name that touches a watch, and what its source stated of them before ends when they change.
+stated of every name that touches a watch, or did, and what its source stated of them before ends when they change.
 """
 
 from __future__ import annotations

@@ -123,7 +123,9 @@ def _see(flows: Flows, table: _Table | None, cells: list[str], window: Window, n
     times = window.span(first, last)
     if not times:
         raise ReadError("couldn't read a flow: without times")
-    until = times[-1] if last else times[0] + min(float(duration), _LONGEST_FLOW) if _is_number(duration) else times[0]
+    until = times[-1]
+    if not last and _is_number(duration):
+        until = window.seconds(times[0] + min(float(duration), _LONGEST_FLOW))
     proto = proto.lower()
     proto = _PROTOCOLS.get(proto, proto[:20])
     ported = proto in ("tcp", "udp", "sctp", "dccp")

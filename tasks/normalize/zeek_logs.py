@@ -72,7 +72,7 @@ class Conn:
         self._flows.add(
             (client, host, port, proto[:20], service[:40]),
             first,
-            first + _number(duration, 1e8),
+            self._window.seconds(first + _number(duration, 1e8)),
             line,
             amount=int(_number(sent) + _number(received)),
             answered=state not in _UNANSWERED,

@@ -114,6 +114,8 @@ def _tsv(document: RawDocument, wanted: Mapping[str, Wanted]) -> Iterator[Found 
                 changed = form.hear(said)
             except ReadError as error:
                 yield line_reject(number, str(error), "")
+                if said.startswith("#fields"):
+                    pick = None  # what follows is not of the fields before
                 continue
             if changed:
                 path = form.path or log_of(document.location, wanted)

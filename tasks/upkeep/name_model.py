@@ -50,6 +50,7 @@ LEAST_SOURCE: Final = 100
 counting each name the same, and a source of a few names is no source."""
 _STRENGTH: Final = 0.05  # of the fit to single names; what is held out is ranked about as well from 0.02 to 0.2
 _SELDOM: Final = 3  # names that must have a feature
+_COUNTED: Final = 4_000_000  # features that are counted together: some 400 MB
 _LEAST_WEIGHT: Final = 0.005
 _HELD: Final = 5  # parts of the ordinary names, each scored by a model that has not seen it, to place the threshold
 _LEAST_SUFFIX: Final = 5  # ordinary names under a suffix that is learnt from
@@ -136,7 +137,7 @@ class Examples:
     def __init__(self, names: Sequence[str], shares: Sequence[float]) -> None:
         numpy = need("numpy")
         counting = need("sklearn.feature_extraction.text").CountVectorizer
-        vectors = counting(analyzer=_distinct, min_df=min(_SELDOM, len(names)), binary=True, dtype=numpy.float32)
+        vectors = counting(analyzer=_distinct, vocabulary=frequent(names), binary=True, dtype=numpy.float32)
         self._matrix: Final = vectors.fit_transform(names)
         self._features: Final = [str(one) for one in vectors.get_feature_names_out()]
         self._shares: Final = numpy.array(shares)
@@ -162,6 +163,22 @@ class Examples:
         column = numpy.array([weights.get(one, 0.0) for one in self._features])
         found: list[float] = (self._matrix[numpy.array(rows)] @ column + bias).tolist()
         return found
+
+
+def frequent(names: Sequence[str], *, most: int = _COUNTED) -> list[str]:
+    """The features that enough of the names have, sorted. At most some more than `most` are counted at a time: those
+    that were seen least are forgotten, so that long names that nobody chose (hosting platforms') cost no more than
+    others.
+    """
+    counts: Counter[str] = Counter()
+    for name in names:
+        counts.update(_distinct(name))
+        least = 1
+        while len(counts) > most:
+            counts = Counter({one: count for one, count in counts.items() if count > least})
+            least += 1
+    enough = min(_SELDOM, len(names))
+    return sorted(one for one, count in counts.items() if count >= enough)
 
 
 def _distinct(name: str) -> list[str]:

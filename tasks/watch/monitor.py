@@ -266,11 +266,11 @@ def _find(connection: Connection, monitor: Monitor) -> int:
         connection.execute(text(statement))
     connection.exec_driver_sql("ANALYZE watch_mention")
     matched = sum(connection.execute(text(rule.statement)).rowcount for rule in of_monitor(monitor.name))
+    connection.exec_driver_sql("ANALYZE watch_match")
     for statement in monitor.withdraw:
         connection.execute(text(statement))
     if not matched:
         return 0
-    connection.exec_driver_sql("ANALYZE watch_match")
     connection.execute(text(watching_store.COLLAPSE))
     connection.exec_driver_sql("ANALYZE watch_found")
     if monitor.ends is None:

@@ -89,6 +89,25 @@ def test_retry_after_is_kept_by_all(engine: Engine) -> None:
     assert take(engine, NOW + timedelta(seconds=300)).why == ""
 
 
+def test_an_answer_that_was_on_its_way_does_not_end_the_rest_that_another_was_told(engine: Engine) -> None:
+    for _ in range(3):
+        take(engine, NOW)
+    answered(engine, "throttled", NOW + timedelta(seconds=1), retry_after=300)
+    for outcome in ("registered", "timeout"):
+        answered(engine, outcome, NOW + timedelta(seconds=2))
+        assert take(engine, NOW + timedelta(seconds=3)).at == NOW + timedelta(seconds=301)
+
+
+def test_a_shorter_rest_does_not_shorten_a_longer_one(engine: Engine) -> None:
+    for _ in range(3):
+        take(engine, NOW)
+    answered(engine, "throttled", NOW + timedelta(seconds=1), retry_after=3000)
+    answered(engine, "throttled", NOW + timedelta(seconds=2))
+    for _ in range(3):
+        answered(engine, "timeout", NOW + timedelta(seconds=3))
+    assert take(engine, NOW + timedelta(seconds=4)).at == NOW + timedelta(seconds=3001)
+
+
 def test_after_a_rest_one_question_goes_alone_and_the_pace_is_halved(engine: Engine) -> None:
     take(engine, NOW)
     answered(engine, "throttled", NOW)

@@ -147,6 +147,13 @@ def test_what_was_heard_before_a_new_registration_is_another_owners() -> None:
     assert view.leads == "rdap"
 
 
+def test_a_creation_date_that_lies_ahead_of_the_answer_hides_nothing() -> None:
+    told = chronicle(RDAP_REGISTRY, [version(0, {"created": "2096-03-02", "registrar": "iana:146"})])
+    field = at(1, told).field("registrar")
+    assert field is not None
+    assert field.best.said.value == "iana:146"
+
+
 def test_a_registrar_that_knows_no_such_domain_does_not_decide() -> None:
     view = at(3, chronicle(RDAP_REGISTRY, [version(0, FULL)]), chronicle(RDAP, [version(2, None)]))
     assert (view.registered, view.disputed) == (True, False)

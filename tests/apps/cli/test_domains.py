@@ -56,8 +56,10 @@ def test_of_one_domain_each_channel_is_shown_and_what_does_not_fit(arrived: Any)
         load_arrivals(arrived.engine, source(), run, Channel.ZONE, [Arrival(name="quiet.example", seen_at=earlier)])
     found = arrived("domains", "www.quiet.example", "--json").json
     assert [row["channel"] for row in found["seen"]] == ["zone", "list"]
-    assert found["notes"] == ["list showed it 30 days after the first channel did"]
-    assert "note: list showed it 30 days" in arrived("domains", "quiet.example").stdout
+    assert found["notes"] == ["seen in a list of new domains 30 days later than in a zone"]
+    # The other command says the same of the same.
+    assert arrived("registration", "quiet.example", "--json").json["disagreements"] == found["notes"]
+    assert "note: seen in a list of new domains 30 days" in arrived("domains", "quiet.example").stdout
     assert "no channel has shown other.example" in arrived("domains", "other.example").stdout
 
 

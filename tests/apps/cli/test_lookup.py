@@ -38,6 +38,14 @@ ANSWERS: dict[str, Any] = {
         "entities": [HOLDER, PERSON],
     },
     "autnum/64500": {"objectClassName": "autnum", "startAutnum": 64500, "endAutnum": 64500, "name": "INVENTED-AS"},
+    "autnum/64501": {
+        "objectClassName": "autnum",
+        "startAutnum": 64501,
+        "endAutnum": 64501,
+        "name": "HOSTILE\x1b[2J\x9b31m\u202e-AS\ncountry: forged",
+        "status": ["active\x1b]0;title\x07"],
+        "entities": [{**HOLDER, "roles": ["registrant", "\x1b[31m"], "handle": "ORG\x1b[31m-RIPE"}],
+    },
     "nameserver/ns1.a.example": {
         "objectClassName": "nameserver",
         "ldhName": "ns1.a.example",
@@ -90,6 +98,14 @@ def test_an_address_is_asked_about_and_people_are_masked(asking: Lapsewatch) -> 
     again = flat(asking("lookup", "203.0.113.9").stdout)
     assert "used again" in again
     assert "used again" not in asking("lookup", "203.0.113.9", "--again").stdout
+
+
+def test_what_a_terminal_would_act_on_is_not_printed(asking: Lapsewatch) -> None:
+    shown = asking("lookup", "AS64501", "--unmask", "incident 7").stdout
+    assert "HOSTILE" in shown
+    assert [mark for mark in shown if not mark.isprintable() and mark != "\n"] == []
+    assert not any(line.strip().startswith("country: forged") for line in shown.splitlines())
+    assert "\x1b" not in asking("show", "as:64501").stdout
 
 
 def test_a_reason_shows_people_and_is_written_down(asking: Lapsewatch) -> None:

@@ -138,6 +138,20 @@ def test_a_domain_that_came_and_went(lapsewatch: Lapsewatch) -> None:
     assert "2026-05-11 09:00 re-registered" in said
 
 
+def test_who_was_not_asked_is_no_witness(lapsewatch: Lapsewatch) -> None:
+    engine = lapsewatch.engine
+    answer(engine, record(), "registrar", day(0))
+    answer(engine, record(), "registry", day(0))
+    # What the registry says ends what the registrar said: that one was not asked again.
+    answer(engine, not_found(), "registry", day(20))
+    history = lapsewatch("registration", DOMAIN, "--json").json["history"]
+    (deleted,) = [one for one in history if one["change"] == "deleted"]
+    assert [one["tier"] for one in deleted["witnesses"]] == ["registry"]
+    answer(engine, record(registrant=NOBODY), "registrar", day(21))
+    history = lapsewatch("registration", DOMAIN, "--json").json["history"]
+    assert "no longer known to its registrar" not in {one["change"] for one in history}
+
+
 def test_a_registrar_renamed_is_no_transfer(lapsewatch: Lapsewatch) -> None:
     engine = lapsewatch.engine
     for at, name in ((0, "GoDaddy.com, LLC"), (1, "GoDaddy.com, Inc.")):

@@ -237,7 +237,7 @@ def test_a_secret_value_leaves_the_machine_for_no_lookup(home: Home, tlp: int) -
         )  # fmt: skip
     asked = registration(home.engine, case, clock=at(WEDNESDAY), sleep=lambda _: None)
     assert outcomes(asked) == [("rdap", "registry", "refused")]
-    assert home.internet.asked == []
+    assert home.internet.servers.queries == []
     assert home.rows("SELECT count(*) FROM query") == [(0,)]
 
 

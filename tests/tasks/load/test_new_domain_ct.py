@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
+from intel.match.entries import MAX_TIMESTAMP
 from intel.new_domains import Arrival, Channel
 from intel.settings import settings
 from tasks.collect.session import open_run
@@ -116,3 +117,10 @@ def test_the_settings_may_want_known_names_only_or_none(archived: Engine) -> Non
 
 def test_without_an_archive_there_is_nothing_to_do(engine: Engine) -> None:
     assert see_certificates(engine) is None
+
+
+def test_what_a_log_dates_ahead_is_seen_now(engine: Engine) -> None:
+    (settings().configs / "ct.yaml").write_text("archive: {enabled: true, max_bytes: 0}\n")
+    keep(engine, settings().home, [entry(0, "one.example", timestamp=MAX_TIMESTAMP)])
+    look(engine)
+    assert rows(engine, "SELECT name, first_seen <= now() FROM seen_domain") == [("one.example", True)]

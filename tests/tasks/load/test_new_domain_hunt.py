@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine, text
 
+from db import new_domains
+from db.new_domains import keep, see
 from intel.new_domains import Channel
 from tasks.load import new_domain_hunt
 from tasks.load.new_domain_hunt import hunt_seen
+from tasks.load.new_domain_work import open_work
 from tests import factories
 from tests.tasks.load.test_new_domains import FACTS, arrive, rows
 from tests.tasks.normalize.test_domains import source
@@ -88,3 +92,25 @@ def test_a_watch_that_changes_in_between_begins_a_hunt_anew(seen: Engine, monkey
             connection.execute(text("SELECT value->>'done' FROM cursor WHERE name = 'new-domains:hunt'")).scalar_one()
             == "true"
         )
+
+
+def test_what_a_load_brings_behind_a_hunt_is_matched_with_the_watches_of_then(seen: Engine) -> None:
+    work = open_work(seen)  # of a load that takes a while
+    watch(seen, "lookalike:sampleco.example", match="entity", kind="pattern")
+    hunt_seen(seen)
+    arrive(seen, ["sanpleco.example"], work=work)
+    assert hunt_seen(seen).names == 0
+    assert ("sanpleco.example", "matches", "lookalike:sampleco.example", DAY, False) in rows(seen, FACTS)
+
+
+def test_a_hunt_waits_for_what_is_being_loaded(seen: Engine) -> None:
+    watch(seen, "lookalike:sampleco.example", match="entity", kind="pattern")
+    with ThreadPoolExecutor(1) as aside:
+        with seen.begin() as loading:
+            new_domains.begin_load(loading)
+            see(loading, Channel.LIST, {"sanpleco.example": DAY})
+            keep(loading, Channel.LIST, rows(seen, "SELECT id FROM source WHERE name = 'lists'")[0][0], {})
+            hunting = aside.submit(hunt_seen, seen)
+            with pytest.raises(TimeoutError):
+                hunting.result(timeout=0.5)
+        assert hunting.result(timeout=30).names == 5

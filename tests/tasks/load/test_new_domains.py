@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from sqlalchemy import Engine, text
 
-from db import new_domains
+from db import documents, new_domains
 from db.lookup_queue import Priority
 from intel.config.newdomains import NewDomains
 from intel.facts import Reject
@@ -249,3 +251,48 @@ def test_old_first_sights_go(engine: Engine, monkeypatch: pytest.MonkeyPatch) ->
     arrive(engine, ["young.example"], at=now - timedelta(days=9))
     assert prune_seen(engine) == 5
     assert [row[0] for row in rows(engine, SEEN)] == ["young.example"]
+
+
+def test_a_fact_points_to_its_line_in_the_document_that_is_kept(watched: Engine) -> None:
+    arrive(watched, ["quiet.example", "still.example", "evil.example", "none.example", "samp1eco.test"])
+    statement = (
+        "SELECT e.value, f.locator, d.sha256 FROM fact f JOIN entity e ON e.id = f.subject_id"
+        " JOIN document d ON d.id = f.document_id ORDER BY 1"
+    )
+    found = rows(watched, statement)
+    body = documents.get(settings().document_store, bytes(found[0][2]))
+    assert [(name, locator) for name, locator, _ in found] == [("evil.example", "line 1"), ("samp1eco.test", "line 2")]
+    assert [msgspec.json.decode(line)["name"] for line in body.splitlines()] == ["evil.example", "samp1eco.test"]
+
+
+def test_what_touches_a_watch_is_looked_up_though_its_sight_is_not_kept(watched: Engine) -> None:
+    for _ in range(2):
+        done = arrive(watched, ["samp1eco.test", "quiet.example"], channel=Channel.CT, only_known=True)
+    assert (done.matched, done.new, done.wanted) == (1, 0, 0)
+    assert rows(watched, SEEN) == []
+    assert rows(watched, "SELECT e.value FROM lookup l JOIN entity e ON e.id = l.entity_id") == [("samp1eco.test",)]
+    assert rows(watched, "SELECT value->>'matched' FROM cursor WHERE name = 'new-domains:asked'") == [("1",)]
+
+
+def test_loads_at_once_take_no_more_than_the_day_allows(watched: Engine) -> None:
+    work = Work(matcher=open_work(watched).matcher, config=NewDomains(matched_per_day=5))
+
+    def one(number: int) -> int:
+        names = [f"sampleco-{number}-{which}.test" for which in range(3)]
+        return arrive(watched, names, work=work, entry=source(name=f"lists-{number}")).wanted
+
+    with ThreadPoolExecutor(4) as at_once:
+        assert sum(at_once.map(one, range(4))) == 5
+    assert rows(watched, "SELECT count(*) FROM lookup") == [(5,)]
+
+
+@pytest.mark.parametrize("change", ["name-servers", "removed"])
+def test_a_domain_that_leaves_a_watched_name_server_is_no_longer_said_to_use_it(watched: Engine, change: Any) -> None:
+    first = Arrival(name="stranger.test", seen_at=DAY, name_servers=("ns.evil.example",))
+    arrive(watched, [first], channel=Channel.ZONE)
+    left = Arrival(name="stranger.test", seen_at=LATER, change=change, name_servers=("ns.other.test",))
+    done = arrive(watched, [left, msgspec.structs.replace(left, name="quiet.test")], channel=Channel.ZONE)
+    assert (done.matched, done.wanted) == (0, 0)
+    ended = [row for row in rows(watched, FACTS) if row[4]]
+    assert [(subject, said) for subject, _, said, _, _ in ended] == [("stranger.test", "ns.evil.example")] * 2
+    assert "quiet.test" not in {row[0] for row in rows(watched, FACTS)}

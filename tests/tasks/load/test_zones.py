@@ -265,6 +265,33 @@ def test_a_run_that_failed_between_slices_goes_on_with_the_same_snapshot(
     assert zone.run() == []
 
 
+def test_a_snapshot_that_is_damaged_before_all_of_it_was_loaded_holds_up_no_later_one(
+    zone: ZoneFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zone.put(OLD)
+    zone.run()
+    zone.put(NEW)
+    loaded = load_zones.load_arrivals
+    calls = []
+
+    def second_fails(*given: object, **more: object) -> object:
+        calls.append(1)
+        if len(calls) == 2:
+            raise WarehouseError("couldn't: the disk is full; nothing")
+        return loaded(*given, **more)  # type: ignore[arg-type]  # as they were given
+
+    monkeypatch.setattr(load_zones, "load_arrivals", second_fails)
+    with pytest.raises(WarehouseError):
+        zone.run(slice_=1)
+    (held,) = zone.rows("SELECT path FROM zone_snapshot")
+    (half,) = (path for path in zone.place.iterdir() if path.name not in {*held, "changes"})
+    half.write_bytes(half.read_bytes()[:-3])
+    zone.put(NEW | {"last": "ns1.host.test"})
+    refused, third = zone.run()
+    assert "is damaged" in refused.alarm
+    assert (third.added, third.removed, third.changed) == (3, 1, 1)
+
+
 def test_a_run_that_was_taken_over_writes_nothing(zone: ZoneFolder) -> None:
     zone.put(OLD)
     zone.run()

@@ -31,9 +31,9 @@ FORGET = (
 
 
 @contextmanager
-def dying(location: str) -> Iterator[Callable[[int], tuple[int, int]]]:
-    """A child that compares the zones of a folder or URL, and dies at a call into the project."""
-    command = [sys.executable, "-m", "tests.tasks.load.zones_and_die", location]
+def dying(location: str, module: str = "tests.tasks.load.zones_and_die") -> Iterator[Callable[[int], tuple[int, int]]]:
+    """A child that takes what a folder or URL has, and dies at a call into the project."""
+    command = [sys.executable, "-m", module, location]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=CHECKOUT) as child:
         assert child.stdin is not None
         assert child.stdout is not None
@@ -58,11 +58,11 @@ def begin(zone: ZoneFolder) -> None:
     shutil.rmtree(zone.place, ignore_errors=True)
 
 
-def let_go(engine: Engine) -> None:
+def let_go(engine: Engine, lock: str = "source:lab-zone") -> None:
     """Wait until the server has noticed that the killed process is gone."""
     for _ in range(200):
         try:
-            with runs.exclusive(engine, "source:lab-zone"):
+            with runs.exclusive(engine, lock):
                 return
         except BusyError:
             continue

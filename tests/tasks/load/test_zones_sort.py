@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from intel.errors import OversizedError, ReadError, UnavailableError
-from intel.zone_plain import Delegations
+from intel.zone_plain import MAX_HOSTS, Delegations
 from tasks.load.zones_compare import Difference, differences
 from tasks.load.zones_file import Bounds, LineWriter, Unpacked, read_blocks
 from tasks.load.zones_sort import Sorter
@@ -186,3 +187,13 @@ def test_a_disk_that_does_not_take_it_is_said(tmp_path: Path) -> None:
     with pytest.raises(UnavailableError, match="couldn't write there: Is a directory"):
         writer.write([b"b\tns1.test"])
     writer.abandon()
+
+
+def test_a_name_with_any_number_of_servers_costs_little_and_keeps_the_first(tmp_path: Path) -> None:
+    servers = [b"ns%06d.host.test" % number for number in range(30_000)]
+    Random(20261124).shuffle(servers)
+    began = time.process_time()
+    sorter = sort(tmp_path, [{b"parcel": server} for server in servers], window=5_000)
+    assert time.process_time() - began < 3
+    assert lines(tmp_path / "zone") == [b"parcel\t" + b" ".join(sorted(servers)[:MAX_HOSTS])]
+    assert sorter.names == 1

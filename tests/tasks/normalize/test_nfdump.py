@@ -255,3 +255,11 @@ def test_it_is_read_fast(read: Any) -> None:
     print(f"nfdump: {rate:,.0f} lines/s")  # noqa: T201 - a rate to compare
     assert len(facts) == 2_000
     assert rate > 5_000
+
+
+def test_a_duration_that_ends_after_the_document_is_not_believed(read: Any) -> None:
+    head = "ts,td,sa,da,sp,dp,pr,flg,ibyt"
+    ends = "192.168.1.5,203.0.113.10,51000,443,TCP,...AP.SF,100"
+    facts, rejects = read(head, f"2023-11-14 22:13:20,4.0,{ends}", f"2023-11-14 22:13:20,99000000,{ends}")
+    assert [fact.event_time.timestamp() - FIRST for fact in facts] == [0, 4]
+    assert [reject.locator for reject in rejects] == ["line 3"]

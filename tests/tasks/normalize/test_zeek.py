@@ -393,3 +393,17 @@ def test_real_logs_are_facts_and_explained_rejects(make_source: Any, read_all: A
     assert counts["dns"] > 150
     # Its x509.log is of 2017 and has no fingerprints.
     assert not {name: said for name, said in reasons.items() if said}
+
+
+def test_a_duration_that_ends_after_the_document_is_not_believed(read: Any) -> None:
+    facts, rejects = read(tsv("conn", conn(duration="90000000.0"), conn(**{"id.resp_h": "203.0.113.11"})))
+    assert {fact.object.value for fact in facts} == {"203.0.113.11:443"}
+    assert [reject.locator for reject in rejects] == ["line 9"]
+
+
+def test_a_header_that_cannot_be_read_leaves_no_older_one_in_its_place(read: Any) -> None:
+    log = tsv("conn", conn()).splitlines()
+    row = log[8].replace("203.0.113.10", "203.0.113.66")
+    facts, rejects = read("\n".join([*log[:9], "#fields\t" + "x" * 70_000, row]))
+    assert {fact.object.value for fact in facts} == {"203.0.113.10:443"}
+    assert [(reject.locator, reject.reason) for reject in rejects] == [("line 10", "couldn't read a header: too long")]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib
 import random
+import tracemalloc
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,12 +15,13 @@ from db.engine import open_engine
 from db.new_domains import listed_names
 from intel.config.newdomains import Ranking
 from intel.errors import ConfigError
+from intel.match.name_model import features
 from intel.new_domains import Arrival, Channel
 from intel.settings import settings
 from tasks.collect.session import open_run
 from tasks.load.name_ranking import open_ranker
 from tasks.load.new_domains import load_arrivals
-from tasks.upkeep.name_model import fit, learn
+from tasks.upkeep.name_model import fit, frequent, learn
 from tests import factories
 from tests.tasks.normalize.test_domains import source
 
@@ -122,3 +124,23 @@ def test_a_source_counts_as_much_as_any_other_however_many_names_it_has(engine: 
         assert found[bad(1)[0]] == pytest.approx(1 / 30 + 1 / 10)
         assert len(listed_names(connection, 7, label="newly registered", least=5)) == 7
         assert listed_names(connection, 7, label="phishing", least=5) == {}
+
+
+def test_long_names_that_nobody_chose_crowd_out_nothing_and_take_no_memory() -> None:
+    chance = random.Random(20261124)
+    noise = ["".join(chance.choices("abcdefghijklmnopqrstuvwxyz0123456789", k=60)) for _ in range(600)]
+    names = [name for number, long in enumerate(noise) for name in (f"{long}.test", f"login{number}.test")]
+    tracemalloc.start()
+    found = frequent(names, most=20_000)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert {"suffix .test", "^logi", "login"} <= set(found)
+    assert peak < 6e6
+    assert found == sorted(found)
+
+
+def test_features_are_counted_exactly_where_there_is_room() -> None:
+    names = ["login.test", "mylogin.test", "a-login.test", "other.test"]
+    of_each = [set(features(name)) for name in names]
+    wanted = {one for some in of_each for one in some if sum(one in each for each in of_each) >= 3}
+    assert frequent(names) == sorted(wanted)

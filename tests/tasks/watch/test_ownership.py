@@ -141,6 +141,15 @@ def test_a_domain_that_is_restored_never_left(world: World, answers: Answers, sa
     assert severity(world, "same-domain", f"x.{NAME}") == (60, [])
 
 
+def test_a_registrar_that_copies_a_status_does_not_outvote_its_registry(world: World, answers: Answers) -> None:
+    for on, status in ((0, "active"), (3, "redemption period"), (5, "active")):
+        answers.say(on, record(NAME, status=(status,)), tier="registry")
+        answers.say(on + 0.1, record(NAME, status=(status,)))
+    answers.load(world)
+    world.monitor()
+    assert ends(world) == []
+
+
 def test_a_domain_that_its_registry_no_longer_knows_has_expired(world: World, answers: Answers) -> None:
     world.watch("watch", WatchedItem(domain=NAME))
     answers.say(0, record(NAME), tier="registry")
@@ -193,6 +202,56 @@ def test_a_seizure_ends_an_ownership_and_ties_nothing_together(world: World, ans
     [title] = titles(world, "seized")
     assert title.startswith("evil.example was seized by 2026-01-05: Microsoft's Digital Crimes Unit")
     assert [row[0] for row in roles(world, "seized")] == ["known", "new"]
+
+
+def test_whom_a_seizure_names_is_neither_exposed_nor_hidden_by_the_actor(world: World, answers: Answers) -> None:
+    world.watch("watch", WatchedItem(domain=NAME))
+    answers.say(0, record(NAME, **SHUT | {"organisation": "redacted:REDACTED"}))
+    answers.say(4, record(NAME, **SEIZED))
+    answers.say(6, record(NAME, **SHUT | {"organisation": "redacted:REDACTED"}))
+    answers.load(world)
+    world.monitor()
+    assert ends(world) == [(NAME, "seized", "2026-01-05")]
+    assert titles(world, "registrant-exposed") == titles(world, "registrant-hidden") == []
+
+
+def test_a_domain_that_is_taken_again_after_a_new_registration_has_ended_again(
+    world: World, answers: Answers, say: type[Say]
+) -> None:
+    world.watch("watch", WatchedItem(domain=NAME))
+    answers.say(0, record(NAME), tier="registry")
+    answers.say(4, record(NAME, servers=SINKHOLE), tier="registry")
+    answers.say(5, record(NAME, servers=SINKHOLE), tier="registry")
+    answers.say(9, record(NAME, created="2026-01-08"), tier="registry")
+    answers.say(12, record(NAME, created="2026-01-08", servers=SINKHOLE), tier="registry")
+    answers.say(13, record(NAME, created="2026-01-08", servers=SINKHOLE), tier="registry")
+    answers.load(world)
+    world.monitor()
+    assert ends(world) == [
+        (NAME, "sinkholed", "2026-01-05"),
+        (NAME, "re-registered", "2026-01-08"),
+        (NAME, "sinkholed", "2026-01-13"),
+    ]
+    assert len(titles(world, "sinkholed")) == 2
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_what_was_taken_and_registered_anew_ties_its_new_registrant(world: World, answers: Answers, late: bool) -> None:
+    world.watch("watch", WatchedItem(domain="watched.example"))
+    answers.say(0, record("watched.example", email="boss@mail.example"))
+    answers.say(0, record(NAME), tier="registry")
+    answers.say(4, record(NAME, servers=SINKHOLE), tier="registry")
+    answers.say(9, record(NAME, created="2026-01-08"), tier="registry")
+    answers.say(9.1, record(NAME, created="2026-01-08", email="boss@mail.example"))
+    if late:
+        anew = answers.told.pop(3)
+        answers.load(world)
+        world.monitor()
+        assert ("watch", "shared-registrant", NAME) not in world.found()
+        answers.told = [anew]
+    answers.load(world)
+    world.monitor()
+    assert ("watch", "shared-registrant", NAME) in world.found()
 
 
 @pytest.mark.parametrize(

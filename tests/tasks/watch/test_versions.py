@@ -94,6 +94,62 @@ def test_both_tiers_and_sources_of_one_day_make_one_finding(world: World, answer
     assert len(titles(world, "registrant-hidden")) == 1
 
 
+@pytest.mark.parametrize("later", [0.02, 9])
+@pytest.mark.parametrize(("rule", "before", "after"), [("hidden", OPEN, SHUT), ("exposed", SHUT, OPEN)])
+def test_what_two_servers_tell_on_different_days_is_one_finding_of_the_first(  # noqa: PLR0917 - fixtures and a table
+    world: World, answers: Answers, rule: str, before: dict[str, str], after: dict[str, str], later: float
+) -> None:
+    world.watch("watch", WatchedItem(domain=NAME))
+    answers.say(0, record(NAME, **before))
+    answers.say(0.1, record(NAME, **before), source="whois")
+    answers.say(2.49, record(NAME, **after))
+    answers.say(2.49 + later, record(NAME, **after), source="whois")
+    # The first of the two comes last: what the second was taken for is withdrawn.
+    first = answers.told.pop(2)
+    answers.load(world)
+    world.monitor()
+    answers.told = [first]
+    answers.load(world)
+    world.monitor()
+    [title] = titles(world, f"registrant-{rule}")
+    assert "2026-01-03" in title
+    rows = world.execute(
+        "SELECT ff.role, count(*)::int FROM finding_fact ff JOIN finding n ON n.id = ff.finding_id"
+        " WHERE n.rule = :rule AND n.status = 'open' GROUP BY 1 ORDER BY 1",
+        rule=f"registrant-{rule}",
+    )
+    assert rows == [("known", 2 * len(OPEN)), ("new", 2 * len(OPEN))]
+
+
+def test_a_second_exposure_is_told_from_its_own_beginning(world: World, answers: Answers) -> None:
+    world.watch("watch", WatchedItem(domain=NAME))
+    for number, fields in enumerate([OPEN, SHUT, OPEN, OPEN, SHUT]):
+        answers.say(number, record(NAME, **fields))
+    answers.load(world)
+    world.monitor()
+    assert [title.partition(") ")[2] for title in titles(world, "registrant-hidden")] == [
+        "from 2026-01-01 on, and was hidden by 2026-01-02",
+        "from 2026-01-03 on, and was hidden by 2026-01-05",
+    ]
+
+
+@pytest.mark.parametrize(("before", "after"), [(OPEN, SHUT), (SHUT, OPEN)])
+def test_a_version_that_another_reader_reads_again_is_no_transition(
+    world: World, answers: Answers, before: dict[str, str], after: dict[str, str]
+) -> None:
+    world.watch("watch", WatchedItem(domain=NAME))
+    answers.say(0, record(NAME, **before))
+    answers.say(2, record(NAME, **before))
+    answers.say(2, record(NAME, servers="ns1.other.example", **after))
+    answers.load(world)
+    world.monitor()
+    assert {rule for _, rule, _ in world.found()} & {
+        "registrant-hidden",
+        "registrant-exposed",
+        "name-servers-moved",
+    } == set()
+
+
 @pytest.mark.parametrize(
     "history",
     [
