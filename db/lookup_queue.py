@@ -30,7 +30,9 @@ class Priority(IntEnum):
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """A claimed row: the thing, and who wants to know. `asked_at` is when it was answered last, None: never."""
+    """A claimed row: the thing, and who wants to know. `asked_at` is when it was answered last, None: never;
+    `wanted_at` when it was wanted, or wanted more urgently.
+    """
 
     entity_id: int
     kind: str
@@ -40,11 +42,11 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     reach: str
     attempts: int
     asked_at: datetime | None
+    wanted_at: datetime
     every: float | None
 
 
-# A wish: the more urgent one wins, and nothing that is due earlier is put off. A wish for what a worker is at just now
-# is met by what it finds. Uses pk_lookup.
+# A wish: the more urgent one wins, and nothing that is due earlier is put off. Uses pk_lookup.
 WANT: Final = """
 INSERT INTO lookup AS l (entity_id, priority, due_at, reason, reach)
 SELECT e.id, :priority, :due_at, :reason, :reach FROM unnest(CAST(:ids AS bigint[])) e (id)
@@ -78,7 +80,8 @@ WITH next AS (
 )
 UPDATE lookup l SET claimed_until = :until FROM next n, entity e
 WHERE l.entity_id = n.entity_id AND e.id = l.entity_id
-RETURNING l.entity_id, e.kind, e.value, l.priority, l.reason, l.reach, l.attempts, l.asked_at, l.every, l.due_at
+RETURNING l.entity_id, e.kind, e.value, l.priority, l.reason, l.reach, l.attempts, l.asked_at, l.wanted_at,
+    l.every, l.due_at
 """
 
 # The same for given things, due or not, as long as nobody else is at them. Uses pk_lookup.
@@ -91,7 +94,8 @@ WITH next AS (
 )
 UPDATE lookup l SET claimed_until = :until FROM next n, entity e
 WHERE l.entity_id = n.entity_id AND e.id = l.entity_id
-RETURNING l.entity_id, e.kind, e.value, l.priority, l.reason, l.reach, l.attempts, l.asked_at, l.every, l.due_at
+RETURNING l.entity_id, e.kind, e.value, l.priority, l.reason, l.reach, l.attempts, l.asked_at, l.wanted_at,
+    l.every, l.due_at
 """
 
 # A claim goes on, as long as nobody has taken the thing over. Uses pk_lookup.
@@ -101,19 +105,24 @@ WHERE entity_id = ANY(CAST(:ids AS bigint[])) AND claimed_until = :held
 RETURNING entity_id
 """
 
-# Answered: what is refreshed is due again after its time, anything else is done. Uses pk_lookup.
+# Answered: what is refreshed is due again after its time, anything else is done. A more urgent wish that came meanwhile
+# stands: it may reach farther, and what was just answered is used again. Uses pk_lookup.
 DONE: Final = """
 UPDATE lookup SET claimed_until = NULL, attempts = 0, outcome = :outcome, asked_at = :now, every = :every,
     changed_at = CASE WHEN :changed THEN :now ELSE changed_at END,
-    due_at = CAST(:now AS timestamptz) + :every * interval '1 day', priority = :priority,
-    reason = CASE WHEN CAST(:every AS float8) IS NULL THEN reason ELSE 'watch' END,
-    reach = CASE WHEN CAST(:every AS float8) IS NULL THEN reach ELSE :reach END
+    due_at = CASE WHEN wanted_at > :wanted_at THEN due_at
+        ELSE CAST(:now AS timestamptz) + :every * interval '1 day' END,
+    priority = CASE WHEN wanted_at > :wanted_at THEN priority ELSE :priority END,
+    reason = CASE WHEN wanted_at > :wanted_at OR CAST(:every AS float8) IS NULL THEN reason ELSE 'watch' END,
+    reach = CASE WHEN wanted_at > :wanted_at OR CAST(:every AS float8) IS NULL THEN reach ELSE :reach END
 WHERE entity_id = :id
 """
 
-# Nobody would say, or its turn is later. Uses pk_lookup.
+# Nobody would say, or its turn is later. A more urgent wish that came meanwhile stands. Uses pk_lookup.
 AGAIN: Final = """
-UPDATE lookup SET claimed_until = NULL, attempts = :attempts, outcome = :outcome, due_at = :due_at
+UPDATE lookup SET claimed_until = NULL, outcome = :outcome,
+    attempts = CASE WHEN wanted_at > :wanted_at THEN 0 ELSE :attempts END,
+    due_at = CASE WHEN wanted_at > :wanted_at AND CAST(:due_at AS timestamptz) IS NULL THEN due_at ELSE :due_at END
 WHERE entity_id = :id
 """
 
@@ -214,6 +223,7 @@ def done(
         "every": every,
         "priority": Priority.REFRESH if every is not None else wanted.priority,
         "reach": reach,
+        "wanted_at": wanted.wanted_at,
     }
     connection.execute(text(DONE), values)
 
@@ -221,7 +231,7 @@ def done(
 def again(connection: Connection, wanted: Wanted, *, outcome: str, due_at: datetime | None, attempts: int) -> None:
     """It is not answered yet: due at `due_at`, or given up where that is None."""
     values = {"id": wanted.entity_id, "outcome": outcome, "due_at": due_at, "attempts": attempts}
-    connection.execute(text(AGAIN), values)
+    connection.execute(text(AGAIN), values | {"wanted_at": wanted.wanted_at})
 
 
 def pause(attempts: int) -> timedelta:

@@ -224,7 +224,11 @@ def _first(history: History) -> list[_Entry]:
 
 def _events(events: tuple[Event, ...], history: History, *, reveal: bool) -> _Block:
     first = events[0]
-    changes = "; ".join(dict.fromkeys(str(one.change) for one in events))
+    kinds = dict.fromkeys(one.change for one in events)
+    if Change.HIDDEN in kinds:
+        # A field that was empty and is redacted now was hidden with the others.
+        kinds.pop(Change.COVER, None)
+    changes = "; ".join(kinds)
     said = (_change(one, history, reveal=reveal) for one in events)
     witnesses = (f"says {_witness(told)}" for told in first.witnesses)
     return f"{cell(first.until)}  {changes}", (*said, _when(first), *witnesses)

@@ -61,37 +61,6 @@ def bare_handle(value: str) -> str:
     return value.rpartition("@")[0] or value
 
 
-def ask(
-    client: httpx.Client,
-    base_url: str,
-    subject: Entity,
-    *,
-    limits: HttpLimits = RDAP_LIMITS,
-    clock: Callable[[], datetime] = utc_now,
-) -> Fetched:
-    """Ask one RDAP server about one domain, address, network, AS, name server or handle.
-
-    `client` is one of `tasks.collect.http.open_client`. A number registry answers for another one with a redirect,
-    which is followed. Raises ReadError where RDAP has no class for it, and what `fetch_answer` raises.
-    """
-    return fetch_answer(client, object_url(base_url, subject), limits=limits, clock=clock)
-
-
-def lookup(
-    client: httpx.Client,
-    base_url: str,
-    domain: str,
-    *,
-    limits: HttpLimits = RDAP_LIMITS,
-    clock: Callable[[], datetime] = utc_now,
-) -> Fetched:
-    """Ask one RDAP server about one domain; `client` is one of `tasks.collect.http.open_client`.
-
-    Raises ReadError where `domain` is no name, and what `fetch_answer` raises.
-    """
-    return fetch_answer(client, f"{base_url.rstrip('/')}/domain/{canonical_name(domain)}", limits=limits, clock=clock)
-
-
 def referral(body: bytes, *, asked: str = "") -> str | None:
     """The registrar's RDAP URL for the same domain that a registry's record links to ("related"), or None.
 

@@ -1,4 +1,4 @@
-"""A WHOIS client (RFC 3912): a server and a domain in, the raw bytes of every hop out.
+"""A WHOIS client (RFC 3912): a server and a query in, the raw bytes of its answer out, and where that refers to.
 
 Reach: registry for the first hop, registrar for those that it refers to. The servers are hostile too: a referral is
 a name from outside, so the address that a socket is connected to must be public (or allowed, for the lab), the port
@@ -22,12 +22,10 @@ from tasks.collect.network import deadline as deadline_of
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Mapping
 
 WHOIS_PORT: Final = 43
 
 Cut = Literal["", "size", "time", "reset"]
-End = Literal["answered", "hop cap", "circle", "refused", "unreachable"]
 
 # The registrar tier of gTLDs, IANA's root server ("refer:" for TLDs, "whois:" in a TLD's own record) and RWHOIS style.
 _REFERRAL: Final = re.compile(
@@ -39,12 +37,11 @@ _REFERRAL: Final = re.compile(
 
 @dataclass(frozen=True, kw_only=True)
 class WhoisLimits:
-    """What one look-up may cost: bytes and seconds per hop, and hops."""
+    """What one question may cost: bytes and seconds."""
 
     hop_bytes: int = 256 * 1024
     connect_seconds: float = 10.0
     hop_seconds: float = 20.0
-    hops: int = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,16 +53,6 @@ class WhoisHop:
     body: bytes
     fetched_at: datetime
     cut: Cut = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class WhoisAnswer:
-    """Every hop in order, and why there is no further one; `detail` says more where that is a failure."""
-
-    domain: str
-    hops: tuple[WhoisHop, ...]
-    end: End
-    detail: str = ""
 
 
 _DEFAULT_LIMITS: Final = WhoisLimits()
@@ -99,45 +86,6 @@ def ask(
         )
     label = where[0] if where[1] == WHOIS_PORT else f"{where[0]}:{where[1]}"
     return WhoisHop(server=label, query=query, body=body, fetched_at=datetime.now(UTC), cut=cut)
-
-
-def lookup(
-    server: str,
-    domain: str,
-    *,
-    port: int = WHOIS_PORT,
-    allow: frozenset[tuple[str, int]] = frozenset(),
-    queries: Mapping[str, str] | None = None,
-    limits: WhoisLimits = _DEFAULT_LIMITS,
-) -> WhoisAnswer:
-    """Ask `server` about `domain`, and then the servers that it refers to.
-
-    `queries` maps a server to the form of its query ("domain {domain}"). Raises ReadError where `domain` is no name,
-    RefusedError or UnreachableError where the first server cannot be asked; a later hop's failure is the answer's
-    end, for what the registry said is worth keeping.
-    """
-    name = canonical_name(domain)
-    hops: list[WhoisHop] = []
-    asked: set[tuple[str, int]] = set()
-    here = (server.lower().rstrip("."), port)
-    while True:
-        asked.add(here)
-        query = (queries or {}).get(here[0], "{domain}").replace("{domain}", name)
-        try:
-            hops.append(ask(here, query, allow=allow, limits=limits))
-        except (RefusedError, UnreachableError) as error:
-            if not hops:
-                raise
-            end: End = "refused" if isinstance(error, RefusedError) else "unreachable"
-            return WhoisAnswer(domain=name, hops=tuple(hops), end=end, detail=str(error))
-        following = referral(hops[-1].body)
-        if following is None or following == here:
-            return WhoisAnswer(domain=name, hops=tuple(hops), end="answered")
-        if following in asked:
-            return WhoisAnswer(domain=name, hops=tuple(hops), end="circle", detail=f"back to {following[0]}")
-        if len(hops) >= limits.hops:
-            return WhoisAnswer(domain=name, hops=tuple(hops), end="hop cap", detail=f"not asked: {following[0]}")
-        here = following
 
 
 def referral(body: bytes) -> tuple[str, int] | None:

@@ -27,7 +27,6 @@ from tasks.collect import rdap as rdap_client
 from tasks.collect import whois as whois_client
 from tasks.collect.fetched import Fetched, public_url
 from tasks.collect.media import parse_retry_after
-from tasks.collect.whois import WhoisLimits
 from tasks.enrich.facts_of_registration import Tier
 from tasks.enrich.questions import Asker
 from tasks.enrich.records import Lookup
@@ -258,9 +257,6 @@ def wants_whois(talk: Conversation) -> bool:
     return all(state is FieldState.ABSENT for state in told)
 
 
-_ONE_HOP: Final = WhoisLimits(hops=1)
-
-
 def ask_whois(talk: Conversation, lookups: Lookups, *, allow: frozenset[tuple[str, int]]) -> None:
     """Ask the suffix's server, which the configuration or the root names, and then the registrar's it refers to."""
     here = _whois_server(talk, lookups, allow)
@@ -312,7 +308,7 @@ def _root(talk: Conversation, where: tuple[str, int], suffix: str, allow: frozen
         query_id = talk.asker.begin(
             protocol="whois", server=server, reach=Reach.REGISTRY, entity_id=talk.entity_id, location=suffix
         )
-        hop = whois_client.ask(where, suffix, allow=allow, limits=_ONE_HOP)
+        hop = whois_client.ask(where, suffix, allow=allow)
     except (CollectError, ReadError) as error:
         talk.failed(query_id, error, protocol="whois", tier="registry", server=server)
         return None
@@ -341,7 +337,7 @@ def _whois(
             protocol="whois", server=server, reach=reach, entity_id=talk.entity_id, location=location
         )
         query = talk.words.queries.get(where[0], "{domain}").replace("{domain}", talk.domain)
-        hop = whois_client.ask(where, query, allow=allow, limits=_ONE_HOP)
+        hop = whois_client.ask(where, query, allow=allow)
         at = talk.asker.clock()
         read = talk.read("whois", hop.body, server=server, at=at, status=200, cut=hop.cut)
     except (CollectError, ReadError) as error:

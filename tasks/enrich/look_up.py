@@ -40,6 +40,7 @@ LEASE: Final = timedelta(minutes=10)
 """A claim ends after so long: longer than all hops of one look-up at their slowest."""
 _BATCH: Final = 64
 _PAUSE: Final = 0.5
+_BROKEN_OFF: Final = timedelta(days=7)
 _WORTH_WAITING: Final = 60.0
 _DOZE: Final = 5.0
 """Who waits looks up so often: something more urgent may have come, or the run may be over."""
@@ -222,7 +223,8 @@ class _Run:
     def _talk(self, wanted: Wanted) -> Talked:
         lookups = self.desk.lookups
         now = self.clock()
-        since = now - timedelta(days=lookups.reuse_days)
+        # What was answered since it was wanted is of this very look-up, which was broken off; within bounds.
+        since = min(now - timedelta(days=lookups.reuse_days), max(wanted.wanted_at, now - _BROKEN_OFF))
         refreshed = wanted.reason == REFRESHED and wanted.asked_at is not None
         if wanted.asked_at is not None and refreshed:
             # A refresh is for what is new since the last answer, however young that one is.

@@ -6,7 +6,8 @@ that dies between the two leaves claims that end, and answers that are used agai
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -18,14 +19,18 @@ from db import lookup_servers as servers
 from db.lookup_queue import Wanted
 from intel.cadence import next_every
 from intel.config.lookups import server_key
+from intel.config.sources import Source
 from intel.entities import entity
+from intel.errors import WarehouseError
 from intel.registration import Outcome, Registration
 from tasks.collect.session import find_source
 from tasks.enrich.answers import LATER, Conversation
 from tasks.enrich.desk import Desk, best_of, outcome_of
 from tasks.enrich.numbers import Numbers
 from tasks.enrich.records import Lookup
-from tasks.enrich.versions import Told, load_versions
+from tasks.enrich.versions import Told, Versions, load_versions
+
+log = logging.getLogger(__name__)
 
 REFRESHED: Final = "watch"
 """The reason of what is asked about again because it is watched."""
@@ -79,22 +84,25 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True):
 def settle(desk: Desk, talked: Sequence[Talked], *, now: datetime) -> Settled:
     """Load what was answered, then close the rows. `now` is recorded time. Raises WarehouseError."""
     changed: set[int] = set()
+    failed: set[int] = set()
     new, ended = 0, 0
     batches: list[tuple[str, int]] = []
     for source in ("rdap", "whois"):
         told = [one for each in talked if (one := _told(each, source)) is not None]
         if not told:
             continue
-        versions = load_versions(desk.engine, find_source(source), told, stale=timedelta(days=desk.lookups.stale_days))
-        new, ended = new + versions.loaded.facts_new, ended + versions.loaded.facts_ended
-        changed |= versions.changed
-        if versions.loaded.batch_id is not None:
-            batches.append((source, versions.loaded.batch_id))
+        for versions in _load(desk, find_source(source), told, failed):
+            new, ended = new + versions.loaded.facts_new, ended + versions.loaded.facts_ended
+            changed |= versions.changed
+            if versions.loaded.batch_id is not None:
+                batches.append((source, versions.loaded.batch_id))
     for each in talked:
         if each.numbers is not None:
             new, ended = new + each.numbers.facts_new, ended + each.numbers.facts_ended
             changed |= {each.wanted.entity_id} if each.numbers.facts_ended else set()
             batches += [("rdap", each.numbers.batch)] if each.numbers.batch is not None else []
+    # What could not be loaded by a fault of ours counts as not answered: it is kept, and tried again later.
+    talked = [Talked(wanted=each.wanted) if each.wanted.entity_id in failed else each for each in talked]
     with desk.engine.begin() as connection:
         ends = [_close(connection, desk, each, now=now, changed=each.wanted.entity_id in changed) for each in talked]
     return Settled(
@@ -105,6 +113,22 @@ def settle(desk: Desk, talked: Sequence[Talked], *, now: datetime) -> Settled:
         facts_ended=ended,
         batches=tuple(batches),
     )
+
+
+def _load(desk: Desk, source: Source, told: Sequence[Told], failed: set[int]) -> Iterator[Versions]:
+    """Load together; where that fails by a fault of ours, in halves, so that the one at fault costs itself alone."""
+    try:
+        yield load_versions(desk.engine, source, told, stale=timedelta(days=desk.lookups.stale_days))
+    except WarehouseError:
+        raise
+    except Exception:
+        if len(told) == 1:
+            failed.add(told[0].entity_id)
+            log.exception("couldn't load what was said of entity %s: fault of Lapsewatch", told[0].entity_id)
+            return
+        half = len(told) // 2
+        yield from _load(desk, source, told[:half], failed)
+        yield from _load(desk, source, told[half:], failed)
 
 
 def _told(talked: Talked, source: str) -> Told | None:

@@ -56,6 +56,7 @@ _FIELDS: Final = {
     "phone": "phone",
     "handle": "handle",
 }
+_SHARED: Final[Mapping[str, str]] = {Kind.EMAIL: "e-mail", Kind.PHONE: "phone", Kind.HANDLE: "handle"}
 _WITH: Final = {"transfer": ", with a transfer to another registrar", "renewal": ", with a renewal"}
 _EXPECTED: Final = {
     "certificate": "expected: a certificate {}",
@@ -137,11 +138,18 @@ def describe(
         item=item_words(match, kind, value),
         name=shown(Kind.DOMAIN, name),
         why=_cut(why, 2 * _LONGEST),
+        shared=_shared(registrant),
         **(versions.words() if versions is not None else {}),
     )
     return Description(
         title=_cut(title, _LONGEST_TITLE), lapse=entry.lapse, severity=_severity(rule, said), annotations=tuple(said)
     )
+
+
+def _shared(registrant: Entity | None) -> str:
+    if registrant is None:
+        return "a registrant"
+    return f"the registrant's {_SHARED.get(registrant.kind, 'name')}"
 
 
 def annotated(

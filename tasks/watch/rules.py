@@ -2,8 +2,8 @@
 
 A rule is one entry here and one statement of the same name in `db/watching_rules.py`. Severity is 0 to 100, before
 known-good lists and hubs take their part. Titles take `subject` (what was found), `item` (what is watched), `other`
-(what else the statement names), `name` and `why` (what matched, and in which way); those over versions of a
-registration `fields`, `how`, `began` and `day`. People's data in them is masked.
+(what else the statement names), `name` and `why` (what matched, and in which way), `shared` (what two registrants have
+in common); those over versions of a registration `fields`, `how`, `began` and `day`. People's data in them is masked.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ RULES: Final = (
         name="shared-registrant",
         monitor="registrations",
         severity=75,
-        title="{subject} has a registrant in common with {other}",
+        title="{subject} has {shared} in common with {other}",
         lapse=True,
     ),
     Rule(

@@ -11,10 +11,10 @@ from intel.registration_words import read_words
 from lab.registration import DAY_ONE, NOT_FOUND_FORMS, Registry, lab
 from lab.registration_records import history, register
 from tasks.collect import rdap as rdap_client
-from tasks.collect import whois as whois_client
 from tasks.collect.http import NetworkPolicy, open_client
 from tasks.normalize.rdap import read_rdap
 from tasks.normalize.whois import read_whois
+from tests.asking import follow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,7 +35,7 @@ def internet() -> Iterator[RegistrationLab]:
 
 def over_whois(internet: RegistrationLab, domain: str) -> list[Registration]:
     host, port = internet.whois["registry"]
-    answer = whois_client.lookup(host, domain, port=port, allow=internet.allow)
+    answer = follow(host, domain, port=port, allow=internet.allow)
     return [
         read_whois(hop.body, WORDS, domain=answer.domain, server=hop.server, fetched_at=hop.fetched_at)
         for hop in answer.hops
@@ -45,7 +45,7 @@ def over_whois(internet: RegistrationLab, domain: str) -> list[Registration]:
 def over_rdap(internet: RegistrationLab, domain: str) -> list[Registration]:
     policy = NetworkPolicy(allow=internet.allow)
     with open_client(policy, user_agent="lapsewatch-test", limits=rdap_client.RDAP_LIMITS) as client:
-        answers = [rdap_client.lookup(client, internet.rdap["registry"], domain)]
+        answers = [rdap_client.fetch_answer(client, f"{internet.rdap['registry']}/domain/{domain}")]
         if following := rdap_client.referral(answers[0].body):
             answers.append(rdap_client.fetch_answer(client, following))
     return [
@@ -127,4 +127,4 @@ def test_no_socket_is_left_open_after_the_lab() -> None:
     with lab() as internet:
         address = internet.whois["registry"]
     with pytest.raises(Exception, match="couldn't reach"):
-        whois_client.lookup(address[0], "lapse.example", port=address[1], allow=frozenset({address}))
+        follow(address[0], "lapse.example", port=address[1], allow=frozenset({address}))

@@ -15,7 +15,7 @@ from intel.errors import OversizedError, ReadError, RefusedError, UnreachableErr
 from lab.registration import lab
 from lab.server import serve
 from tasks.collect.http import HttpLimits, NetworkPolicy, open_client
-from tasks.collect.rdap import RDAP_LIMITS, ask, fetch_answer, lookup, object_url, referral
+from tasks.collect.rdap import RDAP_LIMITS, fetch_answer, object_url, referral
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import httpx
 
     from lab.registration import RegistrationLab
+    from tasks.collect.fetched import Fetched
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +36,10 @@ def internet() -> Iterator[RegistrationLab]:
 def client(internet: RegistrationLab) -> Iterator[httpx.Client]:
     with open_client(NetworkPolicy(allow=internet.allow), user_agent="lapsewatch-test", limits=RDAP_LIMITS) as made:
         yield made
+
+
+def lookup(client: httpx.Client, base: str, domain: str, **options: Any) -> Fetched:
+    return fetch_answer(client, object_url(base, entity(Kind.DOMAIN, domain)), **options)
 
 
 def test_a_record_is_fetched_and_its_referral_followed(internet: RegistrationLab, client: httpx.Client) -> None:
@@ -188,7 +193,7 @@ def test_a_number_registry_answers_for_another_with_a_redirect() -> None:
             NetworkPolicy(allow=frozenset({served.address})), user_agent="lapsewatch-test", limits=RDAP_LIMITS
         ) as plain,
     ):
-        answer = ask(plain, f"{served.url}/one", entity(Kind.NETWORK, "203.0.113.0/24"))
+        answer = fetch_answer(plain, object_url(f"{served.url}/one", entity(Kind.NETWORK, "203.0.113.0/24")))
     assert answer.final_url.endswith("/two/ip/203.0.113.0/24")
     assert b"ip network" in answer.body
 

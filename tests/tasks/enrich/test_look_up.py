@@ -11,6 +11,7 @@ from db.entities import ensure_entities
 from intel.entities import Kind, entity
 from lab.world import FRIDAY, KNOWN_DOMAIN, NEW_DOMAIN, WEDNESDAY
 from tasks.collect.fetched import utc_now
+from tasks.enrich import versions
 from tasks.enrich.look_up import ask_now, look_up
 from tasks.enrich.registration import registration
 from tasks.enrich.reread import reread
@@ -21,6 +22,9 @@ from tests import factories
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from intel.facts import Fact
+    from intel.registration import Registration
+    from tasks.enrich.facts_of_registration import Tier
     from tasks.enrich.look_up import LookedUp
     from tests.homes import Home
 
@@ -146,6 +150,53 @@ def test_a_registrar_that_throttles_is_asked_again_and_the_registry_is_not(home:
     home.internet.behaviour["registrar"].throttled = False
     assert go(home, due_at).answered == 1
     assert asked_of(home) == [(NEW_DOMAIN, "registry"), (NEW_DOMAIN, "registrar"), (NEW_DOMAIN, "registrar")]
+
+
+def test_a_wish_that_comes_while_a_worker_is_at_it_is_met_afterwards(home: Home) -> None:
+    home.lookups(reach={"feed": "registry"})
+    with home.engine.begin() as connection:
+        ids = ensure_entities(connection, [entity(Kind.DOMAIN, NEW_DOMAIN)])
+        wishes.want(
+            connection,
+            list(ids.values()),
+            priority=wishes.Priority.NEW_DOMAIN,
+            reason="new domain",
+            reach="registry",
+            due_at=WEDNESDAY,
+        )
+        (claimed,) = wishes.claim(connection, 1, now=WEDNESDAY, until=WEDNESDAY + timedelta(minutes=10))
+    want(home, NEW_DOMAIN, priority=wishes.Priority.INCIDENT, due_at=WEDNESDAY)
+    with home.engine.begin() as connection:
+        wishes.done(
+            connection,
+            claimed,
+            outcome="registered",
+            now=WEDNESDAY,
+            changed=False,
+            every=None,
+            reach="registrar",
+        )
+    assert go(home, WEDNESDAY).answered == 1
+    assert (NEW_DOMAIN, "registrar") in asked_of(home)
+
+
+def test_one_that_cannot_be_loaded_costs_itself_alone(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    want(home, NEW_DOMAIN, *(f"a{number}.example" for number in range(5)), due_at=WEDNESDAY)
+
+    def facts_of(registration: Registration, tier: Tier) -> tuple[Fact, ...]:
+        if registration.domain == NEW_DOMAIN:
+            raise ZeroDivisionError
+        return real(registration, tier)
+
+    real = versions.facts_of
+    with monkeypatch.context() as patch:
+        patch.setattr("tasks.enrich.versions.facts_of", facts_of)
+        looked = go(home, WEDNESDAY)
+    assert (looked.answered, looked.later) == (5, 1)
+    asked = asked_of(home)
+    ((due_at,),) = home.rows("SELECT due_at FROM lookup WHERE due_at IS NOT NULL")
+    assert go(home, due_at).facts_new
+    assert asked_of(home) == asked  # what was kept was read again
 
 
 def test_what_nobody_answers_is_given_up_after_its_attempts(home: Home) -> None:
