@@ -55,6 +55,9 @@ INSERT INTO lookup AS l (entity_id, priority, due_at, reason, reach, every)
 SELECT w.id, :priority, :now, 'watch', :reach, :every FROM unnest(CAST(:ids AS bigint[])) w (id)
 ON CONFLICT (entity_id) DO UPDATE SET
     every = excluded.every,
+    priority = CASE WHEN l.due_at IS NULL THEN excluded.priority ELSE l.priority END,
+    reason = CASE WHEN l.due_at IS NULL THEN excluded.reason ELSE l.reason END,
+    reach = CASE WHEN l.due_at IS NULL THEN excluded.reach ELSE l.reach END,
     due_at = least(l.due_at, coalesce(l.asked_at + excluded.every * interval '1 day', excluded.due_at))
 WHERE l.every IS NULL
 RETURNING 1

@@ -221,14 +221,8 @@ class _Run:
         return looked
 
     def _talk(self, wanted: Wanted) -> Talked:
-        lookups = self.desk.lookups
-        now = self.clock()
-        # What was answered since it was wanted is of this very look-up, which was broken off; within bounds.
-        since = min(now - timedelta(days=lookups.reuse_days), max(wanted.wanted_at, now - _BROKEN_OFF))
         refreshed = wanted.reason == REFRESHED and wanted.asked_at is not None
-        if wanted.asked_at is not None and refreshed:
-            # A refresh is for what is new since the last answer, however young that one is.
-            since = max(since, wanted.asked_at + timedelta(microseconds=1))
+        since = self._since(wanted, refreshed=refreshed)
         thing = entity(wanted.kind, wanted.value)
         marked = [thing, *self.marked.get(wanted.entity_id, ())]
         try:
@@ -245,6 +239,19 @@ class _Run:
             log.exception("couldn't look up %s: fault of Lapsewatch; it is tried again later", shown)
             return Talked(wanted=wanted)
         return Talked(wanted=wanted, talk=talk)
+
+    def _since(self, wanted: Wanted, *, refreshed: bool) -> datetime:
+        """From when on an answer is used again: within the days that the configuration says, and since the wish, if it
+        was not answered yet: that is of this very look-up, which was broken off.
+        """
+        now = self.clock()
+        since = now - timedelta(days=self.desk.lookups.reuse_days)
+        after_last = None if wanted.asked_at is None else wanted.asked_at + timedelta(microseconds=1)
+        if refreshed and after_last is not None:
+            # A refresh is for what is new since the last answer, however young that one is.
+            since = max(since, after_last)
+        wish = wanted.wanted_at if after_last is None else max(wanted.wanted_at, after_last)
+        return min(since, max(wish, now - _BROKEN_OFF))
 
     def _asker(self, wanted: Wanted) -> Asker:
         """Who asks: one for all questions of one wish, so that its budget is counted once."""

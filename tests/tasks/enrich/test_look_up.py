@@ -84,6 +84,20 @@ def test_watched_domains_enter_the_timetable_and_are_refreshed_as_often_as_they_
     assert home.rows("SELECT every, changed_at FROM lookup") == [(0.5, FRIDAY)]
 
 
+def test_what_an_incident_asked_is_asked_anew_once_it_is_watched(home: Home) -> None:
+    home.lookups(reuse_days=0)
+    home.internet.registry.now = WEDNESDAY
+    asked = registration(home.engine, home.case(NEW_DOMAIN))
+    assert len(asked.lookups) == 2
+    watch(home, NEW_DOMAIN)
+    assert keep_timetable(home.engine).entered == 1
+    home.internet.registry.now = FRIDAY
+    looked = look_up(home.engine, seconds=20, ahead=timedelta(days=2))
+    assert (looked.answered, looked.facts_ended > 0) == (1, True)
+    assert len(asked_of(home)) == 4
+    assert home.rows("SELECT reason, priority FROM lookup") == [("watch", 4)]
+
+
 def test_looking_ahead_takes_what_is_due_soon(home: Home) -> None:
     want(home, NEW_DOMAIN, due_at=WEDNESDAY + timedelta(days=1))
     assert go(home, WEDNESDAY).answered == 0
