@@ -16,18 +16,16 @@ from sqlalchemy import Connection, Engine
 from db import lookups as log
 from db import runs
 from db.entities import ensure_entities
-from db.load import Batch, Loaded
-from db.rows import driver
-from db.staging import Staging
+from db.load import Loaded
 from intel.entities import Entity
-from intel.facts import Fact, RawDocument
+from intel.facts import Fact
 from intel.registration import Outcome
 from intel.registration_numbers import Answered
 from tasks.collect.session import find_source, open_run
 from tasks.enrich.facts_of_numbers import TIER, facts_of_record, subjects_of
 from tasks.enrich.facts_of_registration import ends
+from tasks.enrich.kept import Kept, load_kept
 from tasks.enrich.questions import patiently
-from tasks.load.load import load_batch
 
 SOURCE = "rdap"
 _CONCLUSIVE = frozenset({Outcome.REGISTERED, Outcome.NOT_FOUND})
@@ -58,31 +56,22 @@ def load_numbers(engine: Engine, answers: Sequence[NumberAnswer]) -> Loaded:
         # The run holds the source's lock: what stands now stands until this batch is loaded.
         with engine.begin() as connection:
             told = [_told(connection, one) for one in answers]
-        with engine.connect() as connection:
-            with Staging(
-                driver(connection), run_id=run.run_id, source=source.name, tlp=int(source.default_tlp)
-            ) as staging:
-                for number, one, facts in zip(numbers, answers, told, strict=True):
-                    document = RawDocument(document_id=number, location=one.location, body=b"", as_of=one.fetched_at)
-                    staging.add(document, facts)
-            connection.commit()
-        loaded = load_batch(
+        return load_kept(
             engine,
-            Batch(
-                source=source.name,
-                source_id=run.source_id,
-                run_id=run.run_id,
-                documents=tuple(numbers),
-                facts=staging.facts,
-                rejects=staging.rejects,
-                max_shrink=source.limits.max_shrink,
-            ),
+            source,
+            run,
+            [
+                Kept(
+                    document_id=number,
+                    location=one.location,
+                    at=one.fetched_at,
+                    facts=facts,
+                    query_id=one.query_id,
+                    outcome=one.record.outcome,
+                )
+                for number, one, facts in zip(numbers, answers, told, strict=True)
+            ],
         )
-        # Only what is loaded is used again as it is: a process that dies before this loads the same again.
-        with engine.begin() as connection:
-            for number, one in zip(numbers, answers, strict=True):
-                log.log_answer(connection, one.query_id, outcome=one.record.outcome, document_id=number)
-    return loaded
 
 
 def _document(connection: Connection, source_id: int, run_id: int, answer: NumberAnswer) -> int:

@@ -15,20 +15,18 @@ from sqlalchemy import Connection, Engine
 
 from db import documents, runs
 from db import lookups as log
-from db.load import Batch, Loaded
-from db.rows import driver
-from db.staging import Staging
+from db.load import Loaded
 from intel.config.sources import Source
 from intel.entities import Entity
 from intel.errors import ReadError
-from intel.facts import Fact, Predicate, RawDocument, fact_key
+from intel.facts import Fact, Predicate, fact_key
 from intel.registration import Outcome
 from intel.settings import settings
 from tasks.collect.session import open_run
 from tasks.enrich.answers import Answer
 from tasks.enrich.facts_of_registration import Tier, ends, facts_of
+from tasks.enrich.kept import Kept, load_kept
 from tasks.enrich.questions import patiently
-from tasks.load.load import load_batch
 
 _TIERS: Final[tuple[Tier, ...]] = ("registry", "registrar")
 _RESTLESS: Final = frozenset({Predicate.UPDATED})
@@ -70,29 +68,22 @@ def load_versions(engine: Engine, source: Source, told: Sequence[Told], *, stale
         with engine.connect() as connection:
             stated = [_stated(connection, source.name, one, answer, changed) for one, answer in answers]
             connection.commit()
-            with Staging(
-                driver(connection), run_id=run.run_id, source=source.name, tlp=int(source.default_tlp)
-            ) as staging:
-                for number, at, (_, answer), facts in zip(numbers, times, answers, stated, strict=True):
-                    document = RawDocument(document_id=number, location=answer.location, body=b"", as_of=at)
-                    staging.add(document, facts)
-            connection.commit()
-        loaded = load_batch(
+        loaded = load_kept(
             engine,
-            Batch(
-                source=source.name,
-                source_id=run.source_id,
-                run_id=run.run_id,
-                documents=tuple(numbers),
-                facts=staging.facts,
-                rejects=staging.rejects,
-                max_shrink=source.limits.max_shrink,
-            ),
+            source,
+            run,
+            [
+                Kept(
+                    document_id=number,
+                    location=answer.location,
+                    at=at,
+                    facts=facts,
+                    query_id=answer.query_id,
+                    outcome=answer.registration.outcome,
+                )
+                for number, at, (_, answer), facts in zip(numbers, times, answers, stated, strict=True)
+            ],
         )
-        # Only what is loaded counts as a version: a process that dies before this loads the same again, which is none.
-        with engine.begin() as connection:
-            for number, (_, answer) in zip(numbers, answers, strict=True):
-                log.log_answer(connection, answer.query_id, outcome=answer.registration.outcome, document_id=number)
     return Versions(loaded=loaded, changed=frozenset(changed))
 
 
