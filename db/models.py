@@ -434,6 +434,13 @@ class Finding(Base):
     event_time: Mapped[datetime | None] = mapped_column(comment="When it was first so (event time)")
     found_at: Mapped[datetime] = _recorded("When it was found")
     changed_at: Mapped[datetime] = _recorded("When its status or annotations changed last")
+    watch_rule_id: Mapped[int | None] = mapped_column(
+        ForeignKey("watch_rule.id", ondelete="SET NULL"),
+        comment="The watch's own rule that matched, if any",
+    )
+    evidence_at: Mapped[datetime | None] = mapped_column(
+        comment="When it last gained a new fact that reopens what was closed (recorded time)"
+    )
 
 
 class FindingFact(Base):
@@ -625,6 +632,176 @@ class OwnershipEnd(Base):
     reason: Mapped[str] = mapped_column(primary_key=True, comment="re-registered, expired, seized or sinkholed")
     fact_id: Mapped[int] = mapped_column(comment="The fact that shows it")
     recorded_at: Mapped[datetime] = _recorded("When it was concluded")
+
+
+class Population(Base):
+    """A reference population: many things of one kind, chosen for another reason than that they interest us."""
+
+    __tablename__ = "population"
+    __table_args__ = ({"comment": "A reference population, in which it was counted how common values are"},)
+
+    name: Mapped[str] = mapped_column(primary_key=True, comment="Its name: zone:example, new-domains, certificates")
+    title: Mapped[str] = mapped_column(comment="What it is and where it comes from, in a sentence")
+    total: Mapped[int] = mapped_column(comment="How many things were counted")
+    as_of: Mapped[datetime] = mapped_column(comment="The time that it speaks of (event time)")
+    counted_at: Mapped[datetime] = _recorded("When it was counted")
+
+
+class Prevalence(Base):
+    """How many things of a reference population have a value."""
+
+    __tablename__ = "prevalence"
+    __table_args__ = (
+        Index("ix_prevalence_digest", "digest"),
+        {"comment": "How common a value is in a reference population; values that one thing alone has may be left out"},
+    )
+
+    population: Mapped[str] = mapped_column(
+        ForeignKey("population.name", ondelete="CASCADE"), primary_key=True, comment="The population"
+    )
+    trait: Mapped[str] = mapped_column(primary_key=True, comment="What has it: a predicate, or intel.traits.Name")
+    digest: Mapped[UUID] = mapped_column(primary_key=True, comment="Digest of the value, as in entity.digest")
+    count: Mapped[int] = mapped_column(comment="Things of the population that have it")
+
+
+class WatchRule(Base):
+    """A rule that a watch brings along, as its file or an analyst wrote it."""
+
+    __tablename__ = "watch_rule"
+    __table_args__ = (
+        UniqueConstraint("watch_id", "name"),
+        {"comment": "A rule that a watch brings along; built-in rules stand in tasks.watch.rules"},
+    )
+
+    id: Mapped[int] = _id("Identity")
+    watch_id: Mapped[int] = mapped_column(ForeignKey("watch.id", ondelete="CASCADE"), comment="The watch")
+    name: Mapped[str] = mapped_column(comment="What people call it; the rule of its findings")
+    definition: Mapped[dict[str, Any]] = mapped_column(JSONB, comment="The rule: intel.rules, as written in its file")
+    digest: Mapped[UUID] = mapped_column(comment="Digest of the definition: another one is looked backwards for anew")
+    origin: Mapped[str] = mapped_column(comment="Where it was made: file, command or pattern")
+    active: Mapped[bool] = mapped_column(server_default="true", comment="Whether it is evaluated")
+    swept: Mapped[UUID | None] = mapped_column(comment="Digest of the definition that history was judged with")
+    added_at: Mapped[datetime] = _recorded("When it was added or changed")
+
+
+class RegistrationPattern(Base):
+    """A combination of traits that an actor's domains have in common, proposed and decided on."""
+
+    __tablename__ = "registration_pattern"
+    __table_args__ = (
+        UniqueConstraint("watch_id", "key"),
+        {"comment": "Traits that an actor's domains have in common and few others have, and what was decided"},
+    )
+
+    id: Mapped[int] = _id("Identity")
+    watch_id: Mapped[int] = mapped_column(
+        ForeignKey("watch.id", ondelete="CASCADE"), comment="Watch whose known domains it was learned from"
+    )
+    key: Mapped[UUID] = mapped_column(comment="Digest of its traits: the same combination is the same pattern")
+    traits: Mapped[list[Any]] = mapped_column(JSONB, comment="Its traits: [name, value], sorted")
+    known: Mapped[int] = mapped_column(Integer, comment="Known domains that it was learned from")
+    support: Mapped[int] = mapped_column(Integer, comment="Of them, those that have all its traits")
+    per_million: Mapped[float] = mapped_column(Float, comment="Expected false positives per million new domains")
+    population: Mapped[str] = mapped_column(comment="Population that this was estimated in, and its size")
+    examples: Mapped[list[Any]] = mapped_column(JSONB, comment="Known domains that it rests on")
+    lookbacks: Mapped[list[Any]] = mapped_column(JSONB, server_default="[]", comment="Others in the warehouse with it")
+    status: Mapped[str] = mapped_column(server_default="proposed", comment="proposed, accepted, refused or superseded")
+    reason: Mapped[str] = mapped_column(server_default="", comment="Why it was decided so")
+    decided_by: Mapped[str] = mapped_column(server_default="", comment="The operating system's account")
+    decided_at: Mapped[datetime | None] = mapped_column(comment="When it was decided (recorded time)")
+    rule_id: Mapped[int | None] = mapped_column(
+        ForeignKey("watch_rule.id", ondelete="SET NULL"), comment="The rule that it became"
+    )
+    proposed_at: Mapped[datetime] = _recorded("When it was first proposed")
+    learned_at: Mapped[datetime] = _recorded("When its figures were learned last")
+
+
+class Lead(Base):
+    """Something that an investigation led to."""
+
+    __tablename__ = "lead"
+    __table_args__ = (
+        {"comment": "What an investigation led to, how strongly, and by which evidence: inferred, not stated"},
+    )
+
+    incident_id: Mapped[int] = mapped_column(ForeignKey("incident.id"), primary_key=True, comment="The incident")
+    entity_id: Mapped[int] = mapped_column(ForeignKey("entity.id"), primary_key=True, comment="What it led to")
+    bits: Mapped[float] = mapped_column(Float, comment="Evidence for the same hand, in bits, as of the last pivot")
+    depth: Mapped[int] = mapped_column(SmallInteger, comment="Steps from what was reported")
+    evidence: Mapped[list[Any]] = mapped_column(JSONB, comment="The evidence, strongest first: intel.evidence.Evidence")
+    found_at: Mapped[datetime] = _recorded("When it was first led to")
+    changed_at: Mapped[datetime] = _recorded("When its evidence changed last")
+
+
+class FindingEvent(Base):
+    """What became of a finding: each change of its status."""
+
+    __tablename__ = "finding_event"
+    __table_args__ = (
+        Index("ix_finding_event_finding_id", "finding_id"),
+        {"comment": "Each change of a finding's status: who, when and why; append-only"},
+    )
+
+    id: Mapped[int] = _id("Identity")
+    finding_id: Mapped[int] = mapped_column(ForeignKey("finding.id", ondelete="CASCADE"), comment="The finding")
+    status: Mapped[str] = mapped_column(comment="What it became: open, acknowledged, confirmed, dismissed, reopened")
+    reason: Mapped[str] = mapped_column(server_default="", comment="Why")
+    who: Mapped[str] = mapped_column(server_default="", comment="The operating system's account; empty: Lapsewatch")
+    at: Mapped[datetime] = _recorded("When")
+
+
+class Suppression(Base):
+    """What a dismissal taught: findings like it are worth less from then on."""
+
+    __tablename__ = "suppression"
+    __table_args__ = (
+        Index("ix_suppression_entity_id", "entity_id"),
+        {"comment": "What dismissals taught: what findings like these are lowered by, never dropped"},
+    )
+
+    id: Mapped[int] = _id("Identity")
+    watch_id: Mapped[int | None] = mapped_column(
+        ForeignKey("watch.id", ondelete="CASCADE"), comment="Only for this watch; null: for all"
+    )
+    rule: Mapped[str] = mapped_column(server_default="", comment="Only for this rule; empty: for all")
+    entity_id: Mapped[int] = mapped_column(ForeignKey("entity.id"), comment="What findings must touch")
+    takes: Mapped[int] = mapped_column(SmallInteger, comment="What it takes from their severity")
+    reason: Mapped[str] = mapped_column(comment="Why, as said with the dismissal")
+    finding_id: Mapped[int | None] = mapped_column(
+        ForeignKey("finding.id", ondelete="SET NULL"), comment="The dismissed finding that taught it"
+    )
+    active: Mapped[bool] = mapped_column(server_default="true", comment="Whether it is applied")
+    created_at: Mapped[datetime] = _recorded("When it was learned")
+
+
+class Delivery(Base):
+    """A message about findings on its way to people: the outbox."""
+
+    __tablename__ = "delivery"
+    __table_args__ = (
+        UniqueConstraint("channel", "key"),
+        Index("ix_delivery_due_at", "due_at", postgresql_where="sent_at IS NULL AND due_at IS NOT NULL"),
+        {"comment": "The outbox: what is said to whom about findings, once"},
+    )
+
+    id: Mapped[int] = _id("Identity")
+    channel: Mapped[str] = mapped_column(comment="Name of the channel in configs/notify.yaml")
+    key: Mapped[str] = mapped_column(comment="What makes it the same message: finding:7:2, digest:2026-11-24")
+    finding_id: Mapped[int | None] = mapped_column(
+        ForeignKey("finding.id", ondelete="CASCADE"), comment="The finding; null: a digest"
+    )
+    watch_id: Mapped[int | None] = mapped_column(ForeignKey("watch.id", ondelete="CASCADE"), comment="Its watch")
+    kind: Mapped[str] = mapped_column(comment="new, reopened or digest")
+    day: Mapped[date] = mapped_column(comment="The UTC day whose budget it counts against")
+    digest_id: Mapped[int | None] = mapped_column(
+        ForeignKey("delivery.id", ondelete="SET NULL"), comment="The digest that said it in its place"
+    )
+    due_at: Mapped[datetime | None] = mapped_column(comment="When to send it; null: waits for the digest, or given up")
+    claimed_until: Mapped[datetime | None] = mapped_column(comment="A sender is at it until then, or has died")
+    attempts: Mapped[int] = mapped_column(Integer, server_default="0", comment="Times that sending failed")
+    error: Mapped[str] = mapped_column(server_default="", comment="Why it failed last, without secrets")
+    sent_at: Mapped[datetime | None] = mapped_column(comment="When it was sent (recorded time)")
+    created_at: Mapped[datetime] = _recorded("When it was put here")
 
 
 class Collection(Base):
