@@ -24,7 +24,7 @@ up: $(READY) ## Start everything and keep it running until Ctrl-C
 
 test: $(READY) ## Lint, types, import contract, spelling, tests
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports && .venv/bin/codespell
-	.venv/bin/pytest -n 2 --dist loadgroup
+	.venv/bin/pytest -n 3 --dist loadgroup
 
 bench: $(READY) ## Run a benchmark: make bench NAME=ingest (without NAME: list them)
 	@.venv/bin/python -m lab.bench $(or $(NAME),--list)

@@ -105,7 +105,8 @@ def empty_database_url(database_server: str) -> Iterator[str]:
 
 def _database(server: str, template: str) -> Iterator[str]:
     name = _new_name("test")
-    _administer(server, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+    # Files are copied in a sixth of the time that it takes to write every page to the log.
+    _administer(server, f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY file_copy')
     try:
         yield _url(server, name)
     finally:
