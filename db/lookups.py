@@ -24,10 +24,11 @@ ASKED: Final = "asked"
 REFERRED: Final = "referred"
 """Outcome of a question that named another server and said nothing about the domain."""
 
-# The strictest TLP under which a fact or an incident names any of these, or what stands on one of them: whoever asks
-# about a domain or an address tells of the names and endpoints that led him there. Uses uq_entity_digest,
-# ix_entity_scope, ix_entity_address, ix_fact_subject_id_predicate_object_id, ix_fact_object_id and
-# ix_incident_item_entity_id. Raw SQL: a lateral union reads better so.
+# The strictest TLP under which a fact or an incident names any of these, or what stands on one of them, or an incident
+# led there: whoever asks about a domain or an address tells of the names and endpoints that led him there, and what is
+# watched or found because of an incident is asked about long after it. Uses uq_entity_digest, ix_entity_scope,
+# ix_entity_address, ix_fact_subject_id_predicate_object_id, ix_fact_object_id, ix_incident_item_entity_id and
+# ix_lead_entity_id. Raw SQL: a lateral union reads better so.
 STRICTEST_TLP: Final = """
 WITH named AS (
     SELECT id, kind, value, address FROM entity WHERE digest = ANY(:digests)
@@ -45,6 +46,8 @@ CROSS JOIN LATERAL (
     SELECT tlp FROM fact WHERE object_id = e.id
     UNION ALL
     SELECT i.tlp FROM incident_item x JOIN incident i ON i.id = x.incident_id WHERE x.entity_id = e.id
+    UNION ALL
+    SELECT i.tlp FROM lead x JOIN incident i ON i.id = x.incident_id WHERE x.entity_id = e.id
 ) f
 """
 
@@ -166,7 +169,7 @@ def learn_whois_server(connection: Connection, suffix: str, server: str, *, now:
 
 
 def strictest_tlp(connection: Connection, entities: Sequence[Entity]) -> int:
-    """The strictest TLP (0 to 4) under which a fact or an incident names these, or what stands on them; 0: none."""
+    """The strictest TLP (0 to 4) under which a fact or an incident names, or led to, these or what stands on them."""
     digests = [UUID(bytes=item.digest) for item in entities]
     return int(connection.execute(text(STRICTEST_TLP), {"digests": digests}).scalar_one())
 

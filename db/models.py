@@ -30,6 +30,7 @@ from sqlalchemy import (
     UniqueConstraint,
     Uuid,
     func,
+    text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, INET, JSONB, TSTZMULTIRANGE
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -257,6 +258,7 @@ class Entity(Base):
         UniqueConstraint("digest"),
         Index("ix_entity_scope", "scope", postgresql_where="scope <> ''"),
         Index("ix_entity_address", "address", postgresql_where="address IS NOT NULL"),
+        Index("ix_entity_local_part", text("split_part(value, '@', 1)"), postgresql_where="kind = 'email'"),
         {"comment": "Something that can be pointed at, in its one canonical form, or a typed literal"},
     )
 
@@ -643,6 +645,12 @@ class Population(Base):
     name: Mapped[str] = mapped_column(primary_key=True, comment="Its name: zone:example, new-domains, certificates")
     title: Mapped[str] = mapped_column(comment="What it is and where it comes from, in a sentence")
     total: Mapped[int] = mapped_column(comment="How many things were counted")
+    traits: Mapped[dict[str, int]] = mapped_column(
+        JSONB, server_default="{}", comment="For how many of them each trait is known, by the name of the trait"
+    )
+    partial: Mapped[bool] = mapped_column(
+        server_default="false", comment="Only chosen values were counted: one that is missing may be common"
+    )
     as_of: Mapped[datetime] = mapped_column(comment="The time that it speaks of (event time)")
     counted_at: Mapped[datetime] = _recorded("When it was counted")
 
@@ -662,6 +670,16 @@ class Prevalence(Base):
     trait: Mapped[str] = mapped_column(primary_key=True, comment="What has it: a predicate, or intel.traits.Name")
     digest: Mapped[UUID] = mapped_column(primary_key=True, comment="Digest of the value, as in entity.digest")
     count: Mapped[int] = mapped_column(comment="Things of the population that have it")
+
+
+class ReferenceSample(Base):
+    """A new domain that chance chose to be looked up, for what registrations are like that do not interest us."""
+
+    __tablename__ = "reference_sample"
+    __table_args__ = ({"comment": "New domains that chance chose to be looked up: a reference population"},)
+
+    entity_id: Mapped[int] = mapped_column(ForeignKey("entity.id"), primary_key=True, comment="The domain")
+    chosen_at: Mapped[datetime] = _recorded("When it was chosen")
 
 
 class WatchRule(Base):
@@ -721,6 +739,7 @@ class Lead(Base):
 
     __tablename__ = "lead"
     __table_args__ = (
+        Index("ix_lead_entity_id", "entity_id"),
         {"comment": "What an investigation led to, how strongly, and by which evidence: inferred, not stated"},
     )
 

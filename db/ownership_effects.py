@@ -108,11 +108,12 @@ WITH ended AS MATERIALIZED (
     SELECT ff.finding_id FROM ended d JOIN fact f ON f.object_id = d.id AND f.predicate IN ('names', 'matches')
     JOIN finding_fact ff ON ff.fact_id = f.id
 )
-SELECT n.id, n.rule, n.annotations, o.ended_at, o.reason
+SELECT n.id, n.rule, n.annotations, o.ended_at, o.reason, CAST(r.definition->>'severity' AS int)
 FROM touched t
 JOIN finding n ON n.id = t.id AND n.rule NOT IN ('re-registered', 'expired', 'seized', 'sinkholed', 'shared-registrant')
 JOIN entity s ON s.id = n.subject_id
 LEFT JOIN watch_item i ON i.id = n.item_id
+LEFT JOIN watch_rule r ON r.id = n.watch_rule_id
 LEFT JOIN entity w ON n.rule IN ('certificate-name', 'wildcard-name', 'mixed-certificate')
     AND i.match IN ('scope', 'subtree', 'entity') AND w.digest = {_DOMAIN.format("i.value")}
 LEFT JOIN LATERAL (

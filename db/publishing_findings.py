@@ -6,9 +6,9 @@ over all that publishing depends on) is compared with the state that was last pu
 judged again. The state that was published is a cursor, written in the transaction that publishes.
 
 A state costs a look at all evidence of a block, so a mark, which costs none, says which states to look at. A mark
-follows the rows of the findings, their watches and incidents, the sources, and the `tightened:` cursors: loading writes
-one where a fact became stricter, in the transaction that makes it so. It does not follow the facts themselves: whoever
-adds or removes evidence of a finding writes to that finding too.
+follows the rows of the findings, their watches, incidents and leads, the sources, and the `tightened:` cursors: loading
+writes one where a fact became stricter, in the transaction that makes it so. It does not follow the facts themselves:
+whoever adds or removes evidence of a finding writes to that finding too.
 
 Raw SQL: a digest over whole rows and their evidence has no form in SQLAlchemy Core that would read better.
 """
@@ -51,13 +51,15 @@ WHERE NOT (SELECT h.ended FROM fact_history h WHERE h.fact_id = fa.id ORDER BY h
 ORDER BY fa.subject_id, greatest(fa.tlp, s.tlp), fa.predicate = 'alias', o.value COLLATE "C"
 """
 
-# The findings of a range of ids, with what is said of their watches. Uses pk_finding.
+# The findings of a range of ids, with what is said of their watches. Uses pk_finding and pk_lead.
 _FINDINGS: Final = f"""
 SELECT f.id, f.watch_id, f.rule, f.novelty, f.lapse, f.title, f.severity, f.status, f.event_time, f.found_at,
     f.changed_at, w.name AS watch_name, w.created_at AS watch_created_at, a.value AS actor,
     named.name AS actor_name, coalesce(named.tlp, 0) AS actor_name_tlp, coalesce(i.publish, true) AS released,
     coalesce(i.tlp, 0) AS incident_tlp, e.kind AS subject_kind, e.value AS subject,
-    coalesce(it.kind, '') AS item_kind
+    coalesce(it.kind, '') AS item_kind,
+    (SELECT max(l.bits) FROM lead l JOIN entity le ON le.id = l.entity_id WHERE l.incident_id = w.incident_id
+        AND (l.entity_id = f.subject_id OR (le.scope = e.scope AND le.scope <> ''))) AS lead_bits
 FROM finding f
 JOIN watch w ON w.id = f.watch_id
 JOIN entity e ON e.id = f.subject_id
@@ -88,7 +90,9 @@ WITH named AS ({_ACTOR_NAMES}), said AS (
                       (SELECT string_agg(concat_ws(' ', c.name, c.value), ' ' ORDER BY c.name) FROM cursor c
                        WHERE starts_with(c.name, 'tightened:')))) AS everywhere
 ), watched AS (
-    SELECT w.id, concat_ws(' ', w.xmin, i.xmin, named.tlp, named.name) AS said
+    SELECT w.id, concat_ws(' ', w.xmin, i.xmin, named.tlp, named.name,
+        (SELECT bit_xor(hashtextextended(concat_ws(' ', l.entity_id, l.bits), 0)) FROM lead l
+         WHERE l.incident_id = w.incident_id)) AS said
     FROM watch w LEFT JOIN incident i ON i.id = w.incident_id LEFT JOIN named ON named.actor_id = w.actor_id
 )
 SELECT f.id / :size AS block,

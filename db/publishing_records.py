@@ -42,6 +42,8 @@ class FindingRecord(msgspec.Struct, frozen=True, kw_only=True):
     authority gives it; `actor_name` is what sources that may be passed on call that actor, under `actor_name_tlp` at
     the least. `released` is false where the watch is from an incident that is not for publication; `incident_tlp` is
     the incident's, 0 without one.
+    `lead_bits` is the evidence (bits) by which an incident leads to the subject, or to the domain that it stands on;
+    None where it is no lead.
     `event_time` is event time; `found_at`, `changed_at` and `watch_created_at` are recorded times, all UTC.
     """
 
@@ -66,6 +68,7 @@ class FindingRecord(msgspec.Struct, frozen=True, kw_only=True):
     event_time: datetime | None
     found_at: datetime
     changed_at: datetime
+    lead_bits: float | None = None
     evidence: tuple[Evidence, ...] = ()
 
 

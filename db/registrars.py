@@ -14,7 +14,7 @@ from sqlalchemy import Connection, text
 
 from intel.entities import Kind, entity, literal
 from intel.errors import ReadError
-from intel.registrars import PREFIX, Registrars, registrars
+from intel.registrars import PREFIX, Registrars, number_of, registrars
 
 _MOST: Final = 2_000
 """Aliases that are read at most; a registrar has a handful."""
@@ -59,6 +59,17 @@ def known_registrars(connection: Connection, values: Iterable[str], by_hand: Map
             continue
     rows = connection.execute(text(NAMES_OF), {"digests": _uuids(numbers), "most": _MOST})
     return registrars(by_hand, [*((row.value, row.name) for row in rows), *learned])
+
+
+def names_of(connection: Connection, numbers: Iterable[int]) -> dict[int, list[str]]:
+    """The names that registries gave with IANA's numbers, by number, as they were written."""
+    digests = [entity(Kind.REGISTRAR, f"{PREFIX}{number}").digest for number in numbers]
+    found: dict[int, list[str]] = {}
+    for row in connection.execute(text(NAMES_OF), {"digests": _uuids(digests), "most": _MOST}):
+        number = number_of(row.value)
+        if number is not None:
+            found.setdefault(number, []).append(row.name)
+    return found
 
 
 def _uuids(digests: Iterable[bytes]) -> list[UUID]:

@@ -18,11 +18,12 @@ import msgspec
 from sqlalchemy import Connection, delete, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from db import runs
+from db import runs, watch_rules
 from db.models import Cursor, Entity, Finding, Watch, WatchItem
 from db.rows import driver
 from intel import entities
 from intel.errors import ConfigError
+from intel.rules import Rule
 
 EXPECTED: Final = "expected"
 """The match of an item that is not looked for: what has this SHA-256 is expected in the findings of its watch."""
@@ -82,7 +83,10 @@ class Item(msgspec.Struct, frozen=True, kw_only=True, order=True):
 
 
 class Definition(msgspec.Struct, frozen=True, kw_only=True):
-    """A watch as it was asked for. `origin` is file, command or incident; `actor` an actor's id or empty."""
+    """A watch as it was asked for. `origin` is file, command or incident; `actor` an actor's id or empty.
+
+    `rules` are names of built-in ones, `own` those that its file brings along.
+    """
 
     name: str
     origin: str
@@ -91,6 +95,7 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True):
     follow_actor: bool = False
     incident_id: int | None = None
     rules: tuple[str, ...] = ("*",)
+    own: tuple[Rule, ...] = ()
     items: tuple[Item, ...] = ()
 
     @property
@@ -162,7 +167,11 @@ def put_watch(connection: Connection, definition: Definition) -> int:
         # New rules have not looked at what the old ones have, and a watch that slept has missed batches.
         if not current.active or set(current.rules) != set(definition.rules):
             connection.execute(update(WatchItem).where(WatchItem.watch_id == watch_id).values(swept=[]))
+        if not current.active:
+            watch_rules.wake(connection, watch_id)
     _replace_items(connection, watch_id, definition.items)
+    if definition.origin == watch_rules.FILE:
+        watch_rules.put_rules(connection, watch_id, definition.own)
     # The monitors read all claims about the actor again before they judge anything more.
     connection.execute(delete(Cursor).where(Cursor.name == f"follow:{watch_id}"))
     runs.write_cursor(connection, cursor, {"definition": definition.digest}, None)

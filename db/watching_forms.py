@@ -33,14 +33,23 @@ SAME_CERTIFICATE: Final = candidates("""FROM (
         SELECT * FROM fact WHERE object_id = e.id AND predicate = 'same-as' AND state = 'value'
     ) f""")
 
-# Who presents a form of the candidates' certificates, as many as a hub has. Uses ix_fact_object_id.
+# Who presents the candidates' certificates, as many as a hub has. Uses ix_fact_object_id.
 PRESENTED: Final = candidates(f"""FROM (
-        SELECT subject_id AS id FROM watch_candidate WHERE predicate = 'same-as'
+        SELECT subject_id AS id FROM watch_candidate WHERE predicate IN ('same-as', 'has-key', 'issued-by')
         UNION
-        SELECT object_id FROM watch_candidate WHERE predicate = 'same-as'
+        SELECT object_id FROM watch_candidate WHERE predicate IN ('same-as', 'presents')
     ) c
     CROSS JOIN LATERAL (SELECT * FROM fact WHERE object_id = c.id AND predicate = 'presents' AND state = 'value'
         LIMIT {HUB}) f""")  # noqa: S608 - put together from constants
+
+# What a host presents that is claimed for an actor: the claim says that the host is no stranger. Uses
+# ix_fact_subject_id_predicate_object_id.
+PRESENTED_BY: Final = candidates("""FROM (
+        SELECT DISTINCT c.subject_id AS id FROM watch_candidate c
+        JOIN watch w ON w.actor_id = c.object_id AND w.active AND NOT w.follows_actor
+        WHERE c.predicate = 'attributed-to'
+    ) c
+    JOIN fact f ON f.subject_id = c.id AND f.predicate = 'presents' AND f.state = 'value'""")
 
 # The forms, each by itself. The value that a log's tree covers comes first: the others lead to it.
 FORMS: Final = """

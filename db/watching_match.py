@@ -41,6 +41,7 @@ CREATE TEMP TABLE watch_moved (id bigint PRIMARY KEY) ON COMMIT DROP;
 CREATE TEMP TABLE watch_ended (entity_id bigint, ended_at timestamptz, reason text) ON COMMIT DROP;
 CREATE TEMP TABLE watch_said (rule text, watch_id bigint, novelty text, field text, how text, began timestamptz)
     ON COMMIT DROP;
+CREATE TEMP TABLE watch_judged (rule text, fact_id bigint, subject_id bigint) ON COMMIT DROP;
 CREATE TEMP TABLE watch_hub (id bigint PRIMARY KEY) ON COMMIT DROP;
 CREATE TEMP TABLE watch_chunk (id bigint PRIMARY KEY, match text, kind text, value text, scope text, network inet)
     ON COMMIT DROP;
@@ -142,7 +143,7 @@ SAME_KEY: Final = candidates(f"""FROM (
         SELECT k.object_id FROM (
             SELECT subject_id AS id FROM watch_candidate WHERE predicate IN {_OF_CERTIFICATES}
             UNION
-            SELECT object_id FROM watch_candidate WHERE predicate = 'same-as'
+            SELECT object_id FROM watch_candidate WHERE predicate IN ('same-as', 'presents')
         ) c JOIN fact k ON k.subject_id = c.id AND k.predicate = 'has-key' AND k.state = 'value'
     ) keys
     CROSS JOIN LATERAL (SELECT * FROM fact WHERE object_id = keys.key_id AND predicate = 'has-key' AND state = 'value'
@@ -161,7 +162,7 @@ CERTIFICATE_NAMES: Final = candidates(
     f"""FROM (
         SELECT subject_id AS id FROM watch_candidate WHERE predicate IN {_OF_CERTIFICATES}
         UNION
-        SELECT object_id FROM watch_candidate WHERE predicate = 'same-as'
+        SELECT object_id FROM watch_candidate WHERE predicate IN ('same-as', 'presents')
     ) c
     JOIN fact f ON f.subject_id = c.id AND f.predicate IN ('names', 'matches', 'logged-in') AND {_STATED}""",  # noqa: S608 - constants
     role=_ROLE,

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from db.ownership_effects import applies, taken
+from db.watching_hosts import REUSED_CERTIFICATE
 from db.watching_patterns import NEW, OF_MATCHES, OF_NEW_DOMAINS
 from db.watching_versions import OF_VERSIONS
 
@@ -177,22 +178,6 @@ WHERE EXISTS (
     AND NOT EXISTS (SELECT FROM watch_known x WHERE (x.certificate_id, x.watch_id) = (c.subject_id, w.watch_id))
 """
 
-# Whichever form is presented and whichever is watched: what is new is the first form, and who presents it.
-_REUSED_CERTIFICATE: Final = """
-INSERT INTO watch_match
-SELECT 'reused-certificate', h.watch_id, h.item_id, h.since, s.id, o.id,
-    coalesce(substr(f.label, 3), o.digest::text) || ' ' || s.digest, c.event_time, c.fact_id, NULL::bigint
-FROM watch_candidate c
-JOIN watch_entity s ON s.id = c.subject_id
-JOIN watch_entity o ON o.id = c.object_id
-LEFT JOIN watch_form f ON f.id = o.id
-LEFT JOIN watch_form first ON first.own = f.label
-JOIN watch_hit h ON h.entity_id = coalesce(first.id, o.id) AND h.match = 'entity'
-    AND (h.after IS NULL OR c.event_time >= h.after)
-WHERE c.predicate = 'presents'
-    AND NOT EXISTS (SELECT FROM watch_hit x WHERE x.entity_id = c.subject_id AND x.watch_id = h.watch_id)
-"""
-
 _MIXED_CERTIFICATE: Final = """
 INSERT INTO watch_match
 SELECT 'mixed-certificate', w.watch_id, w.item_id, w.since, s.id, u.id, s.digest::text, c.event_time,
@@ -224,7 +209,7 @@ STATEMENTS: Final[Mapping[str, str]] = {
     "shared-registrant": _SHARED_REGISTRANT,
     "certificate-name": _CERTIFICATE_NAME,
     "reused-key": _REUSED_KEY,
-    "reused-certificate": _REUSED_CERTIFICATE,
+    "reused-certificate": REUSED_CERTIFICATE,
     "mixed-certificate": _MIXED_CERTIFICATE,
     **OF_MATCHES,
     **OF_NEW_DOMAINS,
@@ -237,13 +222,13 @@ WITHDRAW_WATCHED: Final = """
 UPDATE finding n SET status = 'withdrawn', status_reason = 'what it named as unwatched is watched now',
     changed_at = clock_timestamp()
 FROM (
-    SELECT DISTINCT c.subject_id, h.watch_id, CASE c.predicate WHEN 'names' THEN 'mixed-certificate'
-        ELSE 'reused-certificate' END AS rule
+    SELECT DISTINCT c.subject_id, h.watch_id, CASE c.predicate WHEN 'names' THEN ARRAY['mixed-certificate']
+        ELSE ARRAY['reused-certificate', 'reused-key'] END AS rules
     FROM watch_candidate c
     JOIN watch_hit h ON h.entity_id = CASE c.predicate WHEN 'names' THEN c.object_id ELSE c.subject_id END
     WHERE c.predicate IN ('names', 'presents')
 ) x
-WHERE n.subject_id = x.subject_id AND n.watch_id = x.watch_id AND n.rule = x.rule
+WHERE n.subject_id = x.subject_id AND n.watch_id = x.watch_id AND n.rule = ANY(x.rules)
     AND n.status IN ('open', 'acknowledged')
     AND NOT EXISTS (SELECT FROM watch_match m WHERE (m.watch_id, m.rule, m.subject_id)
                     = (n.watch_id, n.rule, n.subject_id))

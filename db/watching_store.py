@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import Final
 
 from db.watching_versions import DATED_BY_VERSIONS
+from db.watching_whole import JUDGED_WHOLE
 
-_OF_VERSIONS: Final = ", ".join(f"'{rule}'" for rule in DATED_BY_VERSIONS)
+_OF_VERSIONS: Final = ", ".join(f"'{rule}'" for rule in (*DATED_BY_VERSIONS, *JUDGED_WHOLE))
 _DATED_BY_VERSIONS: Final = f"({_OF_VERSIONS})"
 
 # What the rules found, once per watch, rule and novelty. An item without `since`, or known longest, is the one named.
@@ -25,7 +26,8 @@ ORDER BY m.watch_id, m.rule, m.novelty, m.since NULLS FIRST, m.item_id, m.other_
 
 # Those that are not findings yet, with what their titles and annotations need: what was found, what else the title
 # names, the item, what the fact says of a match, whether a hub ties them together, who registered, and what versions
-# say; and findings over versions, whose titles may say more now. Uses pk_fact and pk_entity.
+# say; and findings of which more is said besides, whose titles and annotations may say more now. Uses pk_fact and
+# pk_entity.
 TOLD_FINDINGS: Final = """
 WITH said AS (
     SELECT watch_id, rule, encode(substr(sha256(convert_to(novelty, 'UTF8')), 1, 16), 'hex')::uuid AS novelty,
@@ -39,15 +41,16 @@ WITH said AS (
 SELECT g.watch_id, g.rule, g.novelty, s.kind, s.value, s.scope, host(s.address), o.kind, o.value, o.scope,
     host(o.address), i.match, i.kind, i.value, coalesce(f.qualifiers->>'name', ''), coalesce(f.qualifiers->>'why', ''),
     h.rule IS NOT NULL, r.kind, r.value, r.scope, host(r.address), v.fields, v.how, v.began, g.event_time,
-    n.id, coalesce(n.title, '')
+    n.id, coalesce(n.title, ''), n.annotations
 FROM watch_found g
 JOIN entity s ON s.id = g.subject_id
 LEFT JOIN entity o ON o.id = g.other_id
 JOIN watch_item i ON i.id = g.item_id
 LEFT JOIN fact f ON f.id = g.fact_id AND f.predicate = 'matches'
 LEFT JOIN shared h ON (h.watch_id, h.rule, h.subject_id) = (g.watch_id, g.rule, g.subject_id)
-LEFT JOIN fact q ON q.id = g.fact_id AND g.rule = 'shared-registrant'
-LEFT JOIN entity r ON r.id = q.object_id
+LEFT JOIN fact q ON q.id = g.fact_id AND g.rule IN ('shared-registrant', 'shared-handle')
+LEFT JOIN entity r ON r.id = CASE WHEN g.rule = 'shared-handle' AND q.subject_id <> g.subject_id THEN q.subject_id
+    ELSE q.object_id END
 LEFT JOIN said v ON (v.watch_id, v.rule, v.novelty) = (g.watch_id, g.rule, g.novelty)
 LEFT JOIN finding n ON (n.watch_id, n.rule, n.novelty) = (g.watch_id, g.rule, g.novelty)
 WHERE n.id IS NULL OR v.rule IS NOT NULL

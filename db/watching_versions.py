@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from db.ownership_effects import taken
+from db.watching_drop import no_longer_held
 
 REGISTRATION: Final = (
     "('registered-by', 'registered-through', 'created', 'expires', 'has-status', 'uses-name-server',"
@@ -226,29 +227,12 @@ OF_VERSIONS: Final[Mapping[str, str]] = {
 
 # What such a finding rested on and no longer does: the domains are judged whole, so what did not match does not hold.
 # Claims that led to the item stay. Uses ix_finding_subject_id and pk_finding_fact.
-DROP_VERSIONS: Final = f"""
-WITH judged AS (
+DROP_VERSIONS: Final = no_longer_held(
+    f"""
     SELECT n.id, n.watch_id, n.rule, n.novelty FROM watch_domain d
     JOIN finding n ON n.subject_id = d.id AND n.rule IN {_RULES}
     WHERE EXISTS (SELECT FROM watch_hit h WHERE (h.entity_id, h.watch_id) = (d.id, n.watch_id))
-), held AS (
-    SELECT m.watch_id, m.rule, encode(substr(sha256(convert_to(m.novelty, 'UTF8')), 1, 16), 'hex')::uuid AS novelty,
-        x.fact_id
-    FROM watch_match m CROSS JOIN LATERAL (VALUES (m.fact_id), (m.known_id)) x (fact_id) WHERE m.rule IN {_RULES}
-), stands AS MATERIALIZED (
-    SELECT j.id, o.fact_id FROM judged j JOIN held o USING (watch_id, rule, novelty)
-), dropped AS (
-    DELETE FROM finding_fact ff USING (
-        SELECT r.finding_id, r.fact_id FROM judged j JOIN finding_fact r ON r.finding_id = j.id
-        JOIN fact f ON f.id = r.fact_id AND f.predicate <> 'attributed-to'
-        WHERE j.id IN (SELECT id FROM stands)
-        EXCEPT
-        SELECT id, fact_id FROM stands
-    ) g
-    WHERE (ff.finding_id, ff.fact_id) = (g.finding_id, g.fact_id)
+""",  # noqa: S608 - put together from constants
+    rules=_RULES,
+    reason="what is known of its versions no longer says so",
 )
-UPDATE finding n SET status = 'withdrawn', status_reason = 'what is known of its versions no longer says so',
-    changed_at = clock_timestamp()
-FROM judged j
-WHERE n.id = j.id AND n.status IN ('open', 'acknowledged') AND j.id NOT IN (SELECT id FROM stands)
-"""  # noqa: S608 - put together from constants

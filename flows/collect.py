@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, Final
 
 from prefect import flow, get_run_logger
 from prefect.artifacts import create_table_artifact
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
+from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
 from db import status
 from db.engine import warehouse, what_failed
@@ -19,7 +21,7 @@ from tasks.collect.session import find_source, open_run
 from tasks.collect.task import collect
 from tasks.load.new_domains import Arrived
 from tasks.load.new_domains_task import new_domains
-from tasks.load.task import load
+from tasks.load.task import load, said_together
 from tasks.normalize.task import normalize
 
 
@@ -51,6 +53,11 @@ def collect_source(source: str) -> int:
     return new
 
 
+# The run of a cadence has a heart that beats for those of its sources. Each of theirs would cost a second, since a run
+# ends with the next beat.
+_ONE_HEART: Final[Any] = {PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
+
+
 @flow(name="collect-cadence", flow_run_name="collect {cadence}", persist_result=False)
 def collect_cadence(cadence: str) -> None:
     """Collect from every enabled source of a cadence class; one that fails spares the others.
@@ -60,15 +67,18 @@ def collect_cadence(cadence: str) -> None:
     """
     rows: list[dict[str, str | int]] = []
     failed: list[str] = []
-    for name, entry in read_sources(settings().configs).items():
-        if not entry.enabled or entry.cadence != cadence or entry.transport == "ct" or entry.format is Format.ZONE:
-            continue
-        state: State[int] = collect_source(name, return_state=True)
-        result: object = state.result(raise_on_failure=False)
-        new = result if isinstance(result, int) else 0
-        rows.append({"source": name, "outcome": str(state.name), "new facts": new, "said": _said(name, state, result)})
-        if not state.is_completed() and not isinstance(result, BusyError):
-            failed.append(name)
+    with said_together(), temporary_settings(_ONE_HEART):
+        for name, entry in read_sources(settings().configs).items():
+            if not entry.enabled or entry.cadence != cadence or entry.transport == "ct" or entry.format is Format.ZONE:
+                continue
+            state: State[int] = collect_source(name, return_state=True)
+            result: object = state.result(raise_on_failure=False)
+            new = result if isinstance(result, int) else 0
+            rows.append(
+                {"source": name, "outcome": str(state.name), "new facts": new, "said": _said(name, state, result)}
+            )
+            if not state.is_completed() and not isinstance(result, BusyError):
+                failed.append(name)
     if rows:
         create_table_artifact(key=f"collect-{cadence}", table=rows)
     tell(failed, len(rows))

@@ -20,6 +20,7 @@ from tasks.assess.task import when_free
 from tasks.collect.session import find_source, open_run
 from tasks.load.ct import Followed, Head
 from tasks.load.ct_task import SLICE, chosen_logs, follow, head
+from tasks.load.task import said_together
 from tasks.watch.task import monitor_certificates
 
 AT_ONCE: Final = 4
@@ -76,7 +77,7 @@ def follow_logs(only: Sequence[str] = ("*",)) -> int:
     started: list[_Started] = []
     ended: list[PrefectFuture[Followed]] = []
     failed: list[str] = []
-    with warehouse() as engine, ExitStack() as runs:
+    with said_together(), warehouse() as engine, ExitStack() as runs:
         for name in names:
             run_of = runs.enter_context(ExitStack())
             try:

@@ -1,4 +1,4 @@
-"""When somebody reports an incident: everything that is known of it, looked up side by side, into one report."""
+"""When somebody reports an incident: what is known of it, what it leads to, what that leads to, into one report."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from prefect.futures import PrefectFuture
 
 from db.engine import warehouse
 from tasks.assess.investigation import opened
-from tasks.assess.task import record, report, watch, when_free
+from tasks.assess.task import patterns, record, report, watch, watch_leads, when_free
 from tasks.enrich.task import certificates, known, network, passive_dns, registration
+from tasks.pivot.task import pivot, pivot_again, second_look_ups
 from tasks.publish.task import publish as publish_findings
-from tasks.watch.task import monitor_certificates, monitor_registrations
+from tasks.watch.task import monitor_certificates, monitor_registrations, monitor_rules
 
 Record = TypeVar("Record")
 
@@ -35,20 +36,36 @@ def investigate(incident: int, publish: bool = False) -> str:
             "passive_dns": _submit(passive_dns, case, allow_failure(told)),
             "network": _submit(network, case, allow_failure(told)),
         }
-        # They look back for what is watched from now on, and judge what registration brought, whatever became of it.
-        first = [allow_failure(watched), allow_failure(branches["registered"])]
+        # Each of these goes on from what the warehouse holds by then, whatever became of the step before.
+        first = _submit(pivot, case, wait_for=[allow_failure(branch) for branch in branches.values()])
+        followed = _submit(second_look_ups, case, allow_failure(first))
+        led = _submit(pivot_again, case, allow_failure(followed))
+        more = _submit(watch_leads, case, wait_for=[allow_failure(watched), allow_failure(led)])
+        # They look back for what is watched from now on, and judge what the look-ups brought.
         looked_back: dict[str, PrefectFuture[Any]] = {
-            "monitor_registrations": _submit(when_free(monitor_registrations), wait_for=first),
-            "monitor_certificates": _submit(when_free(monitor_certificates), wait_for=first),
+            "monitor_registrations": _submit(when_free(monitor_registrations), wait_for=[allow_failure(more)]),
+            "monitor_certificates": _submit(when_free(monitor_certificates), wait_for=[allow_failure(more)]),
+            "monitor_rules": _submit(when_free(monitor_rules), wait_for=[allow_failure(more)]),
         }
-        ended = {"watched": watched, "known": told, **branches, **looked_back}
+        learned = _submit(patterns, case, wait_for=[allow_failure(one) for one in looked_back.values()])
+        ended = {
+            "watched": watched,
+            "known": told,
+            **branches,
+            "pivot": first,
+            "followed": followed,
+            "led": led,
+            "new_watches": more,
+            **looked_back,
+            "patterns": learned,
+        }
         written = _submit(report, case, **{name: allow_failure(future) for name, future in ended.items()})
         done = written.result()
         if publish:
             _submit(publish_findings, wait_for=[written]).result()
     for name in done.failed:
         get_run_logger().warning("%s failed; the report of incident %s says why", name, incident)
-    return f"incident {incident}: {done.findings} findings, {done.lapses} of them lapses"
+    return f"incident {incident}: {done.leads} leads, {done.findings} findings, {done.lapses} of them lapses"
 
 
 def _submit(

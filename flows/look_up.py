@@ -6,6 +6,7 @@ from prefect import flow, get_run_logger
 from prefect.futures import wait
 
 from tasks.enrich.task import keep_timetable, look_up
+from tasks.load.task import said_together
 
 
 @flow(name="look-up", persist_result=False)
@@ -16,7 +17,8 @@ def look_up_due(seconds: float = 240, ahead_days: float = 0) -> int:
     """
     timetable = keep_timetable.submit()
     wait([timetable])
-    looked = look_up.submit(timetable.result(), seconds=seconds, ahead_days=ahead_days).result()
+    with said_together():
+        looked = look_up.submit(timetable.result(), seconds=seconds, ahead_days=ahead_days).result()
     get_run_logger().info(
         "%s answered, %s later, %s given up; %s facts new, %s ended",
         looked.answered,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prefect import flow, get_run_logger
+from prefect import allow_failure, flow, get_run_logger
 from prefect.futures import PrefectFuture
 
 from intel.errors import BusyError
@@ -21,6 +21,23 @@ def monitor_registrations() -> int:
 def monitor_certificates() -> int:
     """Judge certificates and keys; returns the number of new findings."""
     return findings_of(when_free(watch.monitor_certificates).submit())
+
+
+@flow(name="monitor-rules", persist_result=False)
+def monitor_rules() -> int:
+    """Judge against the rules of watches' own, and by the habits of their known domains; returns the new findings.
+
+    What is known of an actor may have grown by what was judged: patterns are learned anew, and then habits.
+    """
+    judged = when_free(watch.monitor_rules).submit()
+    relearned = watch.relearn.submit(return_state=False, wait_for=[allow_failure(judged)])
+    habits = when_free(watch.monitor_habits).submit(return_state=False, wait_for=[allow_failure(relearned)])
+    # Each fails by itself, and the flow by the first of them.
+    for step in (judged.wait, relearned.wait, habits.wait):
+        step()
+    found = findings_of(judged) + findings_of(habits)
+    relearned.result()
+    return found
 
 
 def findings_of(judging: PrefectFuture[Monitored]) -> int:

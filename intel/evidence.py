@@ -10,13 +10,16 @@ what is told twice from counting twice:
 - Pieces with the same `echo` (one collection event, one upstream report that feeds copy) are one piece: the strongest.
 - What speaks against is negative, and is not lessened: evidence to the contrary does not wear off by being similar.
 
+How far it reaches: one family is a habit, a tool or a service that many may share. What is said of an actor needs two
+families, one of them hard to forge (a private key, an account); anything less speaks of a cluster.
+
 Pure: values in, numbers out. The numbers m, floors and caps come from configs/evidence.yaml.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
 from enum import StrEnum
 from typing import Final
@@ -77,12 +80,24 @@ class Counted(msgspec.Struct, frozen=True, kw_only=True):
     counts: float
 
 
+class Level(StrEnum):
+    """Of what the evidence may speak."""
+
+    NOTHING = ""
+    CLUSTER = "cluster"
+    ACTOR = "actor"
+
+
 class Weighed(msgspec.Struct, frozen=True, kw_only=True):
-    """What the evidence comes to: bits in all, by family, and each piece, the one that counts most first."""
+    """What the evidence comes to: bits in all, by family, and each piece, the one that counts most first.
+
+    `level` says of what it may speak; an empty one that it does not speak for the same hand.
+    """
 
     bits: float
     families: dict[str, float]
     pieces: tuple[Counted, ...]
+    level: str = Level.NOTHING
 
 
 LESSENED: Final = 0.5
@@ -94,8 +109,19 @@ def bits(m: float, u: float) -> float:
     return math.log2(max(m, 1e-12) / max(u, 1e-12))
 
 
-def weigh(pieces: Iterable[Evidence], *, caps: dict[str, float] | None = None, lessened: float = LESSENED) -> Weighed:
-    """What pieces of evidence about one pair come to. The order in which they are given does not matter."""
+def weigh(
+    pieces: Iterable[Evidence],
+    *,
+    caps: Mapping[str, float] | None = None,
+    lessened: float = LESSENED,
+    hard: Collection[str] = (),
+    least: float = 1.0,
+) -> Weighed:
+    """What pieces of evidence about one pair come to. The order in which they are given does not matter.
+
+    `caps` are the most bits of each family, `hard` the families that are hard to forge; a family counts for the level
+    from `least` bits on.
+    """
     families: dict[str, float] = {}
     counted: list[Counted] = []
     alone = _without_echoes(pieces)
@@ -103,25 +129,33 @@ def weigh(pieces: Iterable[Evidence], *, caps: dict[str, float] | None = None, l
         of_family = [piece for piece in alone if piece.family == family]
         counts = _lessened(of_family, lessened, (caps or {}).get(family))
         counted += counts
-        families[family] = sum(one.counts for one in counts)
-    counted.sort(key=lambda one: (-abs(one.counts), one.evidence.trait, one.evidence.what))
-    return Weighed(bits=sum(families.values()), families=families, pieces=tuple(counted))
+        families[family] = math.fsum(one.counts for one in counts)
+    counted.sort(key=lambda one: (-abs(one.counts), *_order(one.evidence)))
+    total = math.fsum(families.values())
+    speaking = {family for family, said in families.items() if said >= least}
+    level = Level.NOTHING
+    if total >= least:
+        level = Level.ACTOR if len(speaking) > 1 and speaking & set(hard) else Level.CLUSTER
+    return Weighed(bits=total, families=families, pieces=tuple(counted), level=level)
 
 
 def _without_echoes(pieces: Iterable[Evidence]) -> list[Evidence]:
-    """Each saying once, by its strongest piece."""
-    kept: dict[str, Evidence] = {}
+    """Each saying once, by its strongest piece; what speaks against is no echo of what speaks for."""
+    kept: dict[tuple[str, bool], Evidence] = {}
     alone: list[Evidence] = []
     for piece in pieces:
+        saying = (piece.echo, piece.bits < 0)
         if not piece.echo:
             alone.append(piece)
-        elif piece.echo not in kept or _order(piece) < _order(kept[piece.echo]):
-            kept[piece.echo] = piece
+        elif saying not in kept or _order(piece) < _order(kept[saying]):
+            kept[saying] = piece
     return [*alone, *kept.values()]
 
 
-def _order(piece: Evidence) -> tuple[float, str, str]:
-    return (-piece.bits, piece.trait, piece.what)
+def _order(piece: Evidence) -> tuple[float, str, str, str, str, str, float]:
+    """The strongest first; of equals always the same."""
+    overlap = -1.0 if piece.overlap is None else piece.overlap
+    return (-abs(piece.bits), piece.family, piece.trait, piece.what, piece.why, piece.echo, -overlap)
 
 
 def _lessened(pieces: Sequence[Evidence], lessened: float, cap: float | None) -> list[Counted]:

@@ -82,7 +82,7 @@ def write_configs(
     for name, watch in (GREY_HERON if watches is None else watches).items():
         _write(folder / "watches" / name, dict(watch))
     _lookups(folder / "lookups.yaml", here, real=watches is not None)
-    _ends(folder / "hubs.yaml")
+    _hubs(folder)
 
 
 def sources(here: Addresses) -> list[dict[str, Any]]:
@@ -130,10 +130,33 @@ def sources(here: Addresses) -> list[dict[str, Any]]:
         ],
         "event_time": {"column": "created"},
     }
+    registrations = {
+        "statements": [
+            {
+                "subject": {"column": "domain", "kind": "domain"},
+                "predicate": predicate,
+                "object": {"column": column, "kind": kind}
+                | ({"split": " "} if predicate == "uses-name-server" else {}),
+                "optional": True,
+            }
+            for predicate, column, kind in (
+                ("created", "created", "time"),
+                ("registered-through", "registrar", "registrar"),
+                ("registered-by", "registrant", "registrant"),
+                ("registered-by", "email", "email"),
+                ("registered-by", "phone", "phone"),
+                ("uses-name-server", "servers", "name-server"),
+                ("uses-name-servers", "servers", "name-server-set"),
+                ("resolves-to", "address", "ip"),
+            )
+        ],
+        "event_time": {"column": "seen"},
+    }
     return [
         source("phishing", "list", "lists/phishing.txt", "snapshot", options={"kind": "domain", "label": "phishing"}),
         source("newly-registered", "domains", "lists/newly-registered.txt", "stream"),
         source("urls", "csv", "csv/urls.csv", "stream", options={"mapping": url_table}),
+        source("registrations", "csv", "csv/registrations.csv", "stream", options={"mapping": registrations}),
         source("new-domains", "json", "json/new-domains.json", "stream", options={"mapping": new_domains}),
         source(
             "trails", "maltrail", "trails/apt_greyheron.txt", "snapshot", options={"naming_authority": "maltrail"}
@@ -182,18 +205,31 @@ def _lookups(path: Path, here: Addresses, *, real: bool) -> None:
     _write(path, value)
 
 
-def _ends(path: Path) -> None:
-    """Add who seizes domains in the invented world."""
-    if not path.exists():
-        return
-    value = yaml.safe_load(path.read_text("utf-8"))
+def _hubs(folder: Path) -> None:
+    """Add what is shared in the invented world, and who seizes domains there."""
+    as_of = f"{world.MONDAY:%Y-%m-%d}"
     authority = {
         "reason": "seized",
         "how": "its name servers are those of an invented authority",
-        "as_of": f"{world.MONDAY:%Y-%m-%d}",
+        "as_of": as_of,
         "name_servers": [world.AUTHORITY],
     }
-    value["ends"] = [*value.get("ends", ()), authority]
+    _add(folder / "hubs.yaml", "ends", [authority])
+    known = {"as_of": as_of, "source": "invented"}
+    shared = {
+        "lab-content-network": known
+        | {"hub": "cdn", "why": "an invented content network", "values": {"ip": [world.CONTENT_NETWORK]}},
+        "lab-mail": known | {"hub": "mail-provider", "why": "invented mailboxes", "names": [world.MAIL_PROVIDER]},
+        "lab-defaults": known
+        | {"hub": "registrar-default", "why": "an invented registrar's", "names": [world.DEFAULTS], "sets": 0},
+    }
+    _add(folder / "hubs-values.yaml", "entries", shared)
+
+
+def _add(path: Path, key: str, more: Any) -> None:
+    value = yaml.safe_load(path.read_text("utf-8"))
+    held = value.get(key)
+    value[key] = {**(held or {}), **more} if isinstance(more, dict) else [*(held or ()), *more]
     _write(path, value)
 
 

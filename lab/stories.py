@@ -11,6 +11,7 @@ from typing import Final
 
 from sqlalchemy import Engine, text
 
+from intel.entities import Kind, masked
 from intel.errors import ConfigError
 from lab import realworld, world
 from lab.configs import write_configs
@@ -73,6 +74,36 @@ def finds(rule: str, words: str, *, name: str = "", once: bool = False) -> Check
     return check
 
 
+_LEADS: Final = """
+SELECT e.value FROM lead l JOIN entity e ON e.id = l.entity_id WHERE e.value = ANY(:names) AND l.bits > 0
+"""
+
+
+def leads(*names: str, never: Sequence[str] = ()) -> Check:
+    """That the investigation led to all of these, and to none of those that must be left alone."""
+
+    def check(engine: Engine) -> str:
+        with engine.connect() as connection:
+            found = set(connection.execute(text(_LEADS), {"names": [*names, *never]}).scalars())
+        wrong = [f"nothing led to {name}" for name in names if name not in found]
+        wrong += [f"it led to {name}, which is a stranger's" for name in never if name in found]
+        return ", and ".join(wrong)
+
+    return check
+
+
+def reports(words: str, *parts: str) -> Check:
+    """That the last report has all of these in it."""
+
+    def check(engine: Engine) -> str:
+        with engine.connect() as connection:
+            report = connection.execute(text("SELECT report FROM incident ORDER BY id DESC LIMIT 1")).scalar() or ""
+        missing = [part for part in parts if part not in report]
+        return f"the report lacks {', '.join(missing)}: {words}" if missing else ""
+
+    return check
+
+
 @contextmanager
 def invented() -> Iterator[Story]:
     """The invented world."""
@@ -94,7 +125,9 @@ def invented() -> Iterator[Story]:
                         f"{world.NEW_DOMAIN} is registered without privacy, points to an address of the actor's, and"
                         f" has a certificate with an old key. Another certificate names a host of the actor's beside"
                         f" {world.BESIDE}, and somebody takes one for {world.LOOKALIKE}. A list of new domains names"
-                        f" both, and {world.FALLBACK}, which nobody had registered."
+                        f" both, and {world.FALLBACK}, which nobody had registered. {world.SEIZED} was seized, and is"
+                        f" the actor's no longer. {world.NEW_DOMAIN} is reported; {world.NEXT} and {world.ANOTHER},"
+                        " which are the actor's too, nobody has noticed."
                     ),
                     looks=True,
                     moment=world.WEDNESDAY,
@@ -102,10 +135,7 @@ def invented() -> Iterator[Story]:
                 ),
                 Day(
                     title="Friday: the registrant is hidden",
-                    said=(
-                        "The registration is redacted now; what it said on Wednesday is kept."
-                        f" {world.SEIZED} is the actor's no longer: it was seized."
-                    ),
+                    said="The registration is redacted now; what it said on Wednesday is kept.",
                     moment=world.FRIDAY,
                     looks=True,
                 ),
@@ -150,6 +180,10 @@ def invented() -> Iterator[Story]:
                 ),
                 finds("new-resolution", "the newly registered domain leads to a watched address"),
                 finds("same-domain", "a new host stands under a watched domain"),
+                leads(world.NEXT, world.ANOTHER, never=world.STRANGERS),
+                reports("the actor's next two domains", world.NEXT, world.ANOTHER),
+                reports("the key that it uses again", world.key()),
+                reports("the registrant whom it exposed", masked(Kind.EMAIL, world.OPERATOR.email)),
             ),
         )
 

@@ -8,7 +8,12 @@ one; another certificate names a host of its beside a name that nobody knew, and
 looks like ours. On Friday the registrant is hidden. An analyst who watches from Monday on sees it all.
 
 Registries know more of the actor: an old domain that shows the same registrant to this day, one that malware names and
-that nobody had registered before Wednesday, and one that a court takes away on Friday.
+that nobody had registered before Wednesday, and one that a court takes away on Tuesday.
+
+Two of the actor's domains nobody reports. One is registered on Wednesday by the same registrant, on the actor's own
+pair of name servers, and one has a certificate with the actor's old key. Beside them stand others that must be left
+alone: a shop on the same content network, a stranger with the same registrar and mail provider, a customer of the
+reseller whose mailbox the new domain's record shows, and what else the court holds.
 """
 
 from __future__ import annotations
@@ -21,7 +26,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from lab.certificates import Authority, Order, key_from_seed
+from lab.certificates import Authority, Order, key_from_seed, spki_der
 from lab.ct import CtLog
 from lab.registration_records import Person, Registry, hide, history, register, seize
 
@@ -42,12 +47,29 @@ OLD_DOMAIN: Final = "heron-freight.example"
 FALLBACK: Final = "heron-standby.example"
 """What the actor's malware falls back to; registered on Wednesday."""
 SEIZED: Final = "heron-parcel.example"
-"""The actor's until Friday, when it is seized."""
+"""The actor's until Tuesday, when it is seized."""
+NEXT: Final = "pilot-notices.example"
+"""The actor's next domain, which nobody reports: the same pair of name servers, the same registrant."""
+ANOTHER: Final = "berth-update.example"
+"""And one more: the key of its certificate shows whose it is."""
+STRANGERS: Final = ("tidal-gifts.example", "ferry-club.example", "cooper-supplies.example", "crane-parcel.example")
+"""On the same content network; with the same registrar and mail provider; of the same reseller; seized as well."""
+CONTENT_NETWORK: Final = "198.51.100.200"
+MAIL_PROVIDER: Final = "heron-mail.example"
+"""Anybody may have a mailbox there."""
+DEFAULTS: Final = "hosting.example"
+RESELLER: Final = "orders@resold.example"
+OPERATOR: Final = Person(
+    name="Invented Operator", organisation="", email=f"ops@{MAIL_PROVIDER}", phone="", handle="C2207-LAB"
+)
+"""Who registers for the actor."""
 AUTHORITY: Final = "seized-by.example"
 """Below it are the name servers of what a court takes away."""
 _NAMESPACE: Final = uuid.UUID("6f0f3a52-6a54-4a53-9c7f-0d9f5a3f8f11")
 
 _NOISE: Final = tuple(f"parcel-{number:03d}.example" for number in range(120))
+_SERVERS: Final = ("ns1.quiet-dns.example", "ns2.quiet-dns.example")
+_REGISTRAR: Final = "Example Registrar Ltd"
 
 
 def documents(at: datetime) -> dict[str, tuple[bytes, str]]:
@@ -56,6 +78,7 @@ def documents(at: datetime) -> dict[str, tuple[bytes, str]]:
         "lists/phishing.txt": (_phishing_list(at), "text/plain"),
         "lists/newly-registered.txt": (_newly_registered(at), "text/plain"),
         "csv/urls.csv": (_url_table(at), "text/csv"),
+        "csv/registrations.csv": (_registrations(at), "text/csv"),
         "json/new-domains.json": (_new_domains(at), "application/json"),
         "trails/apt_greyheron.txt": (_trail(at), "text/plain"),
         "galaxy/threat-actor.json": (_galaxy(), "application/json"),
@@ -85,13 +108,7 @@ def taxii_objects(at: datetime) -> list[tuple[datetime, dict[str, Any]]]:
 
 def registry() -> Registry:
     """Who registered what, and how that is shown from when."""
-    operator = Person(
-        name="Invented Operator", organisation="", email="ops@heron-mail.example", phone="", handle="C2207-LAB"
-    )
-    theirs: dict[str, Any] = {
-        "registrant": operator,
-        "name_servers": ("ns1.quiet-dns.example", "ns2.quiet-dns.example"),
-    }
+    theirs: dict[str, Any] = {"registrant": OPERATOR, "name_servers": _SERVERS}
     another = Person(name="Invented Buyer", organisation="", email="buyer@post.example", phone="", handle="C3310-LAB")
     before = MONDAY - timedelta(days=90)
     return Registry(
@@ -99,12 +116,14 @@ def registry() -> Registry:
             KNOWN_DOMAIN: history((before, register(privacy="declared", **theirs))),
             OLD_DOMAIN: history((before - timedelta(days=200), register(**theirs))),
             SEIZED: history(
-                (before, register(privacy="proxy", **theirs)), (FRIDAY - timedelta(hours=6), seize(AUTHORITY))
+                (before, register(privacy="proxy", **theirs)), (MONDAY + timedelta(days=1), seize(AUTHORITY))
             ),
             NEW_DOMAIN: history(
                 (WEDNESDAY - timedelta(hours=6), register(**theirs)), (FRIDAY - timedelta(hours=2), hide())
             ),
             FALLBACK: history((WEDNESDAY - timedelta(hours=5), register(privacy="proxy", **theirs))),
+            NEXT: history((WEDNESDAY - timedelta(hours=5), register(**theirs))),
+            ANOTHER: history((WEDNESDAY - timedelta(hours=5), register(privacy="proxy", registrant=OPERATOR))),
             LOOKALIKE: history((WEDNESDAY - timedelta(hours=3), register(privacy="placeholder", registrant=another))),
         },
         now=MONDAY,
@@ -118,8 +137,14 @@ def certificates(at: datetime) -> list[bytes]:
     known = authority.issue(_order(KNOWN_DOMAIN, key=_HERON, since=MONDAY - timedelta(days=80)))
     held = [*others[:25], known, *others[25:]]
     if at >= WEDNESDAY:
-        held.append(_final(authority, _new_domain()).der)
+        another = _order(ANOTHER, key=_HERON, since=WEDNESDAY - timedelta(hours=3))
+        held += [_final(authority, _new_domain()).der, _final(authority, another).der]
     return held
+
+
+def key() -> str:
+    """The actor's key, as the warehouse has it."""
+    return f"sha256:{hashlib.sha256(spki_der(key_from_seed(_HERON))).hexdigest()}"
 
 
 def tiled(at: datetime) -> list[Submission]:
@@ -225,12 +250,36 @@ def _url_table(at: datetime) -> bytes:
     return "\n".join([*rows, ""]).encode()
 
 
+def _registrations(at: datetime) -> bytes:
+    """What a seller of registration records has: when it looked, the domain, and what stood there."""
+    theirs, common, taken = " ".join(_SERVERS), f"ns1.{DEFAULTS} ns2.{DEFAULTS}", f"ns1.{AUTHORITY} ns2.{AUTHORITY}"
+    long_ago = MONDAY - timedelta(days=90)
+    if at < WEDNESDAY:
+        rows = [
+            (name, MONDAY, f",owner-{number}@post.example,", common, f"198.51.100.{number}")
+            for number, name in enumerate(_NOISE[80:110], start=1)
+        ]
+        rows.append((SEIZED, long_ago, ",,", theirs, "203.0.113.14"))
+    else:
+        rows = [
+            (NEW_DOMAIN, WEDNESDAY, f"{OPERATOR.name},{RESELLER},+44 20 7946 0654", theirs, CONTENT_NETWORK),
+            (NEXT, WEDNESDAY, f",{OPERATOR.email},", theirs, "203.0.113.12"),
+            (SEIZED, long_ago, ",,", taken, "192.0.2.80"),
+            (STRANGERS[3], long_ago, ",,", taken, "192.0.2.80"),
+            (STRANGERS[0], MONDAY, ",keeper@tidal-mail.example,", common, CONTENT_NETWORK),
+            (STRANGERS[1], WEDNESDAY, f",captain@{MAIL_PROVIDER},", common, "198.51.100.61"),
+            (STRANGERS[2], WEDNESDAY, f"Cooper Imagined,{RESELLER},+44 20 7946 0321", common, "198.51.100.62"),
+        ]
+    lines = [f"{at:%Y-%m-%d},{name},{day:%Y-%m-%d},{_REGISTRAR},{','.join(more)}" for name, day, *more in rows]
+    return "\n".join(["seen,domain,created,registrar,registrant,email,phone,servers,address", *lines, ""]).encode()
+
+
 def _new_domains(at: datetime) -> bytes:
     rows = [
         {
             "domain": name,
             "created": f"{MONDAY - timedelta(days=1):%Y-%m-%d}",
-            "registrar": "Example Registrar Ltd",
+            "registrar": _REGISTRAR,
             "ip": f"198.51.100.{number}",
         }
         for number, name in enumerate(_NOISE[80:110], start=1)
@@ -240,7 +289,7 @@ def _new_domains(at: datetime) -> bytes:
             {
                 "domain": NEW_DOMAIN,
                 "created": f"{WEDNESDAY:%Y-%m-%d}",
-                "registrar": "Example Registrar Ltd",
+                "registrar": _REGISTRAR,
                 "ip": KNOWN_ADDRESS,
             }
         )

@@ -17,9 +17,13 @@ import yaml
 from typer.main import get_command
 
 from intel.config.ct import read_ct
+from intel.config.evidence import read_evidence
+from intel.config.lapses import read_lapses
 from intel.config.lookups import read_lookups
 from intel.config.newdomains import read_new_domains
+from intel.config.notify import read_notify
 from intel.config.organisation import read_organisation
+from intel.config.prevalence import read_counting
 from intel.config.publishing import read_publishing
 from intel.config.registrars import read_registrars
 from intel.config.sources import Source, read_network, read_sources
@@ -274,15 +278,22 @@ def test_every_command_is_in_the_documents_as_its_help_says() -> None:
 
 
 def test_every_file_of_configs_is_read_by_a_schema() -> None:
-    from tasks.watch.warninglists import read_hubs
+    from intel.config.hubs import read_hub_values, read_hubs
+    from intel.config.patterns import read_settings
 
     readers: dict[str, Callable[[], object]] = {
         "ct.yaml": lambda: read_ct(CONFIGS),
+        "evidence.yaml": lambda: read_evidence(CONFIGS),
         "hubs.yaml": lambda: read_hubs(CONFIGS / "hubs.yaml"),
+        "hubs-values.yaml": lambda: read_hub_values(CONFIGS / "hubs-values.yaml"),
+        "lapses.yaml": lambda: read_lapses(CONFIGS),
         "lookups.yaml": lambda: read_lookups(CONFIGS),
+        "notify.yaml": lambda: read_notify(CONFIGS),
         "network.yaml": lambda: read_network(CONFIGS),
         "newdomains.yaml": lambda: read_new_domains(CONFIGS),
         "organisation.yaml": lambda: read_organisation(CONFIGS),
+        "patterns.yaml": lambda: read_settings(CONFIGS),
+        "prevalence.yaml": lambda: read_counting(CONFIGS),
         "publishing.yaml": lambda: read_publishing(CONFIGS),
         "rdap": lambda: read_bootstrap({name: (CONFIGS / "rdap" / f"{name}.json").read_bytes() for name in REGISTRIES}),
         "registrars.yaml": lambda: read_registrars(CONFIGS),

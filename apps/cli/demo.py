@@ -41,10 +41,21 @@ COLLECT: Final = ("collect-cadence/hourly", {"cadence": "hourly"})
 # The story's days are minutes apart: what is due tomorrow is asked about today.
 LOOK_UP: Final = ("look-up/due", {"seconds": 60, "ahead_days": 2})
 _PATIENCE: Final = 30
-MONITORS: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
-    ("monitor-registrations/registrations", {}),
-    ("monitor-certificates/certificates", {}),
+MONITORS: Final = {
+    "registrations": "monitor-registrations/registrations",
+    "certificates": "monitor-certificates/certificates",
+}
+# The monitors that have not judged a batch, or not looked backwards for an item.
+_UNJUDGED: Final = """
+SELECT name FROM unnest(ARRAY['registrations', 'certificates']) m (name)
+WHERE EXISTS (
+    SELECT FROM batch b
+    WHERE NOT EXISTS (SELECT FROM judgement j WHERE (j.batch_id, j.monitor) = (b.id, m.name))
+) OR EXISTS (
+    SELECT FROM watch_item i JOIN watch w ON w.id = i.watch_id AND w.active
+    WHERE NOT EXISTS (SELECT FROM unnest(i.swept) s (mark) WHERE starts_with(s.mark, m.name))
 )
+"""
 
 
 def play(*, data: Path | None, keep: Path | None) -> int:
@@ -118,10 +129,10 @@ def _tell(engine: Engine, story: Story) -> list[str]:
         story.move(day.moment)
         wrong += _run([COLLECT])
         if story.logs:
-            wrong += _run([("follow-log/log", {"source": log}) for log in story.logs])
+            wrong += _run([("follow-logs/logs", {"only": list(story.logs)})])
         if day.looks:
             wrong += _run([LOOK_UP])
-        wrong += _judge()
+        wrong += _judge(engine)
         _collected(engine)
         _findings(engine)
         if day.incident:
@@ -152,20 +163,27 @@ def _ran(run: deployments.FlowRun) -> None:
     console.print(Text(f"  Prefect: {run.deployment} {state} in {run.seconds:.1f} s ({run.name})", style="dim"))
 
 
-def _judge() -> list[str]:
-    """Let both monitors look. A load wakes them too; a run that finds one at it is cancelled, and asked for again."""
-    waiting = dict(MONITORS)
+def _judge(engine: Engine) -> list[str]:
+    """Let the monitors that have something left to judge look, until none has.
+
+    A load wakes them, and what was woken may still be at it: a run that finds one at it is cancelled, and asked for
+    again.
+    """
+    waiting: list[str] = []
     for _ in range(_PATIENCE):
-        ended = deployments.run_all(list(waiting.items()))
+        with engine.connect() as connection:
+            left = set(connection.execute(text(_UNJUDGED)).scalars())
+        waiting = [deployment for name, deployment in MONITORS.items() if name in left]
+        ended = deployments.run_all([(name, {}) for name in waiting])
         for run in ended:
             if run.state != "CANCELLED":
-                waiting.pop(run.deployment)
                 _ran(run)
         failed = [run for run in ended if run.state not in {"CANCELLED", "COMPLETED"}]
         if failed or not waiting:
             return [f"{run.deployment} ended as {run.state}: {run.message}" for run in failed]
-        time.sleep(1)
-    return [f"{name} found another run at it, {_PATIENCE} times" for name in waiting]
+        if any(run.state == "CANCELLED" for run in ended):
+            time.sleep(1)
+    return [f"{name} had something left to judge, {_PATIENCE} times" for name in waiting]
 
 
 def _collected(engine: Engine) -> None:
@@ -209,6 +227,8 @@ def _next(engine: Engine) -> None:
         console.print(
             Text(f"  lapsewatch why {row['finding']}", style="bold"), Text(f"# {row['title'][:90]}", style="dim")
         )
+    queue = "# all that is open, grouped by what it has in common; `lapsewatch findings scorecard` sums up"
+    console.print(Text("  lapsewatch findings", style="bold"), Text(queue, style="dim"))
     subjects = {
         row["subject"]: row["subject_kind"] for row in _list(engine, limit=5) if row["subject_kind"] == "domain"
     }

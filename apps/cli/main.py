@@ -12,11 +12,16 @@ from apps.cli import (
     database,
     domains,
     findings,
+    hub,
     incident,
     logs,
     lookup,
+    outbox,
     partners,
+    pattern,
+    pivot,
     registration,
+    rule,
     running,
     sources,
     status,
@@ -53,11 +58,16 @@ running.register(app)
 sources.register(app)
 status.register(app)
 watches.register(app)
+rule.register(app)
 findings.register(app)
+outbox.register(app)
+pattern.register(app)
 incident.register(app)
 registration.register(app)
 lookup.register(app)
 domains.register(app)
+pivot.register(app)
+hub.register(app)
 partners.register(app)
 logs.register(app)
 database.register(app)

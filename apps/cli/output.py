@@ -7,10 +7,11 @@ Exit codes: 0 done, 1 done and something needs a look (a failed source, say), 2 
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from enum import Enum
 from typing import Any, Final
 from uuid import UUID
@@ -30,6 +31,7 @@ console: Final = Console(highlight=False)
 errors: Final = Console(stderr=True, highlight=False)
 
 ATTENTION: Final = 1
+_OBEYED: Final = re.compile("[\x7f-\x9f]")
 _CODES: Final = ((ConfigError, 2), (CollectError, 3), (WarehouseError, 4))
 
 
@@ -99,13 +101,19 @@ def cell(value: Any) -> str:
 
 
 def print_json(value: Any) -> None:
-    """Print JSON to standard output, and nothing else."""
-    sys.stdout.write(json.dumps(value, default=_plain, ensure_ascii=False, indent=2) + "\n")
+    """Print JSON to standard output, and nothing else.
+
+    JSON escapes the controls below U+0020 by itself; a terminal also obeys DEL and those of C1 (ECMA-48 8.3).
+    """
+    text = json.dumps(value, default=_plain, ensure_ascii=False, indent=2)
+    sys.stdout.write(_OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat()
+    if isinstance(value, date):
+        return value.isoformat()
     if isinstance(value, UUID):
         return str(value)
     if isinstance(value, Enum):

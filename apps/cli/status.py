@@ -10,7 +10,7 @@ import typer
 
 from apps.cli.output import ATTENTION, console, print_json, show_blocks, show_table
 from apps.cli.place import ready_warehouse
-from db import lookup_queue, lookup_servers
+from db import lookup_queue, lookup_servers, outbox
 from db import status as status_queries
 from intel.config.lookups import read_lookups
 from intel.config.sources import read_sources
@@ -28,6 +28,7 @@ _PRIORITIES: Final = {
     )
 }
 _SERVERS: Final = 20
+_LOST: Final = {"in doubt": "may or may not have arrived", "given up": "were refused too often and given up"}
 
 
 def register(app: typer.Typer) -> None:
@@ -43,6 +44,7 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
         backlog = status_queries.backlog(connection)
         sizes = status_queries.sizes(connection)
         findings = status_queries.findings(connection)
+        messages = outbox.counts(connection)
         waiting_lookups = lookup_queue.waiting(connection, now=now)
         servers = lookup_servers.servers(connection, now=now)
     cadence = {name: entry.cadence for name, entry in read_sources(settings().configs).items()}
@@ -50,7 +52,16 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
         run["health"] = _health(run, cadence.get(run["source"], "manual"))
     if as_json:
         lookups = {"waiting": waiting_lookups, "servers": _with_budgets(servers)}
-        print_json({"sources": runs, "backlog": backlog, "tables": sizes, "findings": findings, "lookups": lookups})
+        print_json(
+            {
+                "sources": runs,
+                "backlog": backlog,
+                "tables": sizes,
+                "findings": findings,
+                "messages": messages,
+                "lookups": lookups,
+            }
+        )
     else:
         rows = [
             {
@@ -68,6 +79,7 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
         show_table(rows, columns, empty="nothing was collected yet: `lapsewatch collect SOURCE`", as_json=False)
         show_blocks("what they said", ((run["source"], (run["error"][:500],)) for run in runs if run["error"]))
         console.print("findings: " + (", ".join(f"{row['findings']} {row['status']}" for row in findings) or "none"))
+        _show_messages(messages)
         waiting = [row for row in backlog if row["batches"]]
         if waiting:
             console.print("batches to judge: " + ", ".join(f"{row['monitor']} {row['batches']}" for row in waiting))
@@ -80,7 +92,8 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
         counted = ", ".join(f"{row['table']} {row['rows']:,} rows" for row in sizes if row["rows"])
         size = sum(row["bytes"] for row in sizes) / (1 << 20)
         console.print(f"warehouse: {size:,.1f} MiB, {counted or 'its rows are counted nightly'}")
-    if any(run["health"] in {"failed", "stale", "partial"} for run in runs):
+    lost = any(row["state"] in _LOST for row in messages)
+    if lost or any(run["health"] in {"failed", "stale", "partial"} for run in runs):
         raise typer.Exit(ATTENTION)
 
 
@@ -104,6 +117,17 @@ def _with_budgets(servers: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         for row in servers
         for pace in (manners.of(row["server"]),)
     ]
+
+
+def _show_messages(messages: Sequence[Mapping[str, Any]]) -> None:
+    """What is on its way to people, and what may not have reached them."""
+    if messages:
+        said = (f"{row['channel']} {row['deliveries']} {row['state']}" for row in messages)
+        console.print(f"messages: {', '.join(said)}", markup=False)
+    for state, words in _LOST.items():
+        count = sum(row["deliveries"] for row in messages if row["state"] == state)
+        if count:
+            console.print(f"{count} messages {words}: `lapsewatch outbox list --state '{state}'`, `outbox retry`")
 
 
 def _show_lookups(waiting: Sequence[Mapping[str, Any]], servers: Sequence[Mapping[str, Any]]) -> None:

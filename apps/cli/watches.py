@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
@@ -10,14 +11,14 @@ import yaml
 
 from apps.cli.output import console, progress, show_table
 from apps.cli.place import ready_warehouse
-from db import watching
+from db import watch_rules, watching
 from intel.config.organisation import Organisation, read_organisation
 from intel.config.read import check
 from intel.config.watches import WatchedItem
 from intel.entities import Kind, entity
 from intel.errors import BusyError, ConfigError, ReadError
 from intel.settings import settings
-from tasks.watch import certificates, items, registrations
+from tasks.watch import certificates, items, own_rules, registrations
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -98,7 +99,7 @@ def add(
             )
         found, busy = 0, False
         with progress("looking back over the warehouse"):
-            for monitor in (registrations.monitor, certificates.monitor):
+            for monitor in (registrations.monitor, certificates.monitor, own_rules.monitor):
                 try:
                     found += monitor(engine).findings
                 except BusyError:
@@ -121,12 +122,13 @@ def _text(path: Path) -> str:
 def list_(as_json: Json = False) -> None:
     """List the watches, how much each watches and what it has found."""
     with ready_warehouse() as engine, engine.connect() as connection:
+        own = Counter(rule.watch_id for rule in watch_rules.list_rules(connection, active=True))
         rows = [
-            {"watch": one.name, "actor": one.actor or "-", "items": one.items, "findings": one.findings,
-             "origin": one.origin, "active": one.active, "reason": one.reason}
+            {"watch": one.name, "actor": one.actor or "-", "items": one.items, "own rules": own[one.id],
+             "findings": one.findings, "origin": one.origin, "active": one.active, "reason": one.reason}
             for one in watching.list_watches(connection)
         ]  # fmt: skip
-    columns = ["watch", "actor", "items", "findings", "origin", "active", "reason"]
+    columns = ["watch", "actor", "items", "own rules", "findings", "origin", "active", "reason"]
     show_table(rows, columns, empty="no watches: `lapsewatch watch add NAME ...`", as_json=as_json)
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
 from intel.config.read import Strict, check, read_yaml
+from intel.errors import ReadError
+from intel.rules import Rule, read_rule
 
 
 def _iso(value: object) -> object:
@@ -17,6 +19,20 @@ def _iso(value: object) -> object:
 
 Moment = Annotated[str, BeforeValidator(_iso)]
 """A date or time of ISO 8601. YAML reads one without quotes as a date, which is no text."""
+
+
+def _rule(value: object) -> object:
+    """The name of a built-in rule as it is, a rule of the watch's own read (intel/rules/__init__.py has the words)."""
+    if isinstance(value, str | Rule):
+        return value
+    try:
+        return read_rule(value)
+    except ReadError as error:
+        raise ValueError(str(error)) from error
+
+
+NamedOrOwn = Annotated[Any, BeforeValidator(_rule)]
+"""The name of a built-in rule, or a `Rule`."""
 
 
 class WatchedItem(Strict):
@@ -58,10 +74,22 @@ class WatchFile(Strict):
     """The actor's id, as its naming authority calls it (`maltrail:apt_example`)."""
     follow_actor: bool = False
     """Whether everything that sources claim of the actor is watched, besides the items."""
-    rules: tuple[str, ...] = ("*",)
+    rules: tuple[NamedOrOwn, ...] = ("*",)
+    """Names of built-in rules (`*`: all of them) and rules of the watch's own. Only those that are named are in force.
+    """
     items: tuple[WatchedItem, ...] = ()
     expected: tuple[str, ...] = ()
     """SHA-256 of certificates, of their TBS or of keys that are known to be right: findings on them say so."""
+
+    @property
+    def built_in(self) -> tuple[str, ...]:
+        """The names of built-in rules."""
+        return tuple(one for one in self.rules if isinstance(one, str))
+
+    @property
+    def own(self) -> tuple[Rule, ...]:
+        """The rules of the watch's own."""
+        return tuple(one for one in self.rules if isinstance(one, Rule))
 
 
 def read_watches(configs: Path) -> list[WatchFile]:

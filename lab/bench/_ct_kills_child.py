@@ -14,8 +14,8 @@ from intel.names import default_suffixes
 from lab.bench._dying import Watch, die_on_demand
 from tasks.collect.session import open_run
 from tasks.load import ct
+from tasks.pivot.hub_lists import lists
 from tasks.watch import certificates
-from tasks.watch.warninglists import lists
 
 WHERE: Final = ("/tasks/load/", "/tasks/collect/", "/tasks/watch/monitor.py", "/db/", "/sqlalchemy/engine/base.py")
 

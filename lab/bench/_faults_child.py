@@ -31,9 +31,10 @@ from tasks.load import ct
 from tasks.load.load import load_batch
 from tasks.load.new_domain_lists import load_lists
 from tasks.normalize.stage import stage
+from tasks.pivot import hub_lists
 from tasks.publish.publish import publish
 from tasks.records import Run
-from tasks.watch import certificates, items, registrations, warninglists
+from tasks.watch import certificates, items, registrations
 
 PHASES: Final = ("ingestion", "watching", "publishing")
 DONE: Final = "done"
@@ -46,7 +47,7 @@ Result = TypeVar("Result")
 
 # Read before processes are forked from the one that imports this; the lab's hubs are the project's own.
 default_suffixes()
-warninglists.lists()
+hub_lists.lists()
 
 
 def play(environment: Mapping[str, str], said: Connection) -> None:

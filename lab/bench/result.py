@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,4 +20,4 @@ class Result:
     """The outcome of one benchmark. `figures` are what a later run is compared with; units are in their names."""
 
     tables: tuple[Table, ...] = ()
-    figures: dict[str, int | float | str] = field(default_factory=dict)
+    figures: dict[str, Any] = field(default_factory=dict)

@@ -21,6 +21,8 @@ def upgrade() -> None:
     sa.Column('name', sa.Text(), nullable=False, comment='Its name: zone:example, new-domains, certificates'),
     sa.Column('title', sa.Text(), nullable=False, comment='What it is and where it comes from, in a sentence'),
     sa.Column('total', sa.BigInteger(), nullable=False, comment='How many things were counted'),
+    sa.Column('traits', postgresql.JSONB(astext_type=sa.Text()), server_default='{}', nullable=False, comment='For how many of them each trait is known, by the name of the trait'),
+    sa.Column('partial', sa.Boolean(), server_default='false', nullable=False, comment='Only chosen values were counted: one that is missing may be common'),
     sa.Column('as_of', sa.DateTime(timezone=True), nullable=False, comment='The time that it speaks of (event time)'),
     sa.Column('counted_at', sa.DateTime(timezone=True), server_default=sa.text('clock_timestamp()'), nullable=False, comment='When it was counted (recorded time)'),
     sa.PrimaryKeyConstraint('name', name=op.f('pk_population')),
@@ -38,6 +40,14 @@ def upgrade() -> None:
     sa.ForeignKeyConstraint(['incident_id'], ['incident.id'], name=op.f('fk_lead_incident_id_incident')),
     sa.PrimaryKeyConstraint('incident_id', 'entity_id', name=op.f('pk_lead')),
     comment='What an investigation led to, how strongly, and by which evidence: inferred, not stated'
+    )
+    op.create_index('ix_lead_entity_id', 'lead', ['entity_id'], unique=False)
+    op.create_table('reference_sample',
+    sa.Column('entity_id', sa.BigInteger(), nullable=False, comment='The domain'),
+    sa.Column('chosen_at', sa.DateTime(timezone=True), server_default=sa.text('clock_timestamp()'), nullable=False, comment='When it was chosen (recorded time)'),
+    sa.ForeignKeyConstraint(['entity_id'], ['entity.id'], name=op.f('fk_reference_sample_entity_id_entity')),
+    sa.PrimaryKeyConstraint('entity_id', name=op.f('pk_reference_sample')),
+    comment='New domains that chance chose to be looked up: a reference population'
     )
     op.create_table('prevalence',
     sa.Column('population', sa.Text(), nullable=False, comment='The population'),
@@ -142,10 +152,12 @@ def upgrade() -> None:
     op.create_index('ix_suppression_entity_id', 'suppression', ['entity_id'], unique=False)
     op.add_column('finding', sa.Column('watch_rule_id', sa.BigInteger(), nullable=True, comment="The watch's own rule that matched, if any"))
     op.add_column('finding', sa.Column('evidence_at', sa.DateTime(timezone=True), nullable=True, comment='When it last gained a new fact that reopens what was closed (recorded time)'))
+    op.create_index('ix_entity_local_part', 'entity', [sa.literal_column("split_part(value, '@', 1)")], unique=False, postgresql_where="kind = 'email'")
     op.create_foreign_key(op.f('fk_finding_watch_rule_id_watch_rule'), 'finding', 'watch_rule', ['watch_rule_id'], ['id'], ondelete='SET NULL')
 
 
 def downgrade() -> None:
+    op.drop_index('ix_entity_local_part', table_name='entity', postgresql_where="kind = 'email'")
     op.drop_constraint(op.f('fk_finding_watch_rule_id_watch_rule'), 'finding', type_='foreignkey')
     op.drop_column('finding', 'evidence_at')
     op.drop_column('finding', 'watch_rule_id')
@@ -159,5 +171,7 @@ def downgrade() -> None:
     op.drop_table('watch_rule')
     op.drop_index('ix_prevalence_digest', table_name='prevalence')
     op.drop_table('prevalence')
+    op.drop_index('ix_lead_entity_id', table_name='lead')
     op.drop_table('lead')
+    op.drop_table('reference_sample')
     op.drop_table('population')

@@ -5,7 +5,7 @@ In: the records of tasks/enrich/. Out: canonical values, each with how it came i
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from ipaddress import ip_address
 from typing import Final
 
@@ -27,16 +27,21 @@ def is_name(text: str) -> bool:
 
 
 def connected_domains(
-    case: Case, certificates: Certificates, resolved: PassiveDns, network: Network
+    case: Case,
+    certificates: Certificates,
+    resolved: PassiveDns,
+    network: Network,
+    *,
+    shared: Collection[str] = (),
 ) -> tuple[str, ...]:
     """The registrable domains, not the case's own, that share a certificate, a key or an address with it.
 
-    An address that more than a few names led to connects none of them.
+    An address that more than a few names led to connects none of them, nor does one that is known to be shared.
     """
     own = {subject.scope for subject in case.subjects if subject.scope}
-    shared = {one.address for one in network.addresses if one.names_total > FEW}
+    crowded = {one.address for one in network.addresses if one.names_total > FEW} | set(shared)
     names = [name for one in certificates.certificates for name in one.names]
-    names += [one.name for one in resolved.resolutions if one.target not in shared]
+    names += [one.name for one in resolved.resolutions if one.target not in crowded]
     domains = dict.fromkeys(default_suffixes().registrable(name) for name in names if is_name(name))
     return tuple(domain for domain in domains if domain not in own)
 

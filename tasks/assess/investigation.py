@@ -1,6 +1,7 @@
 """The frame of an investigation: one at a time per incident, its status, its entities, its watch.
 
-In: an incident's id. Out: a `Case` for the steps, and the watch that looks for the incident's values from then on.
+In: an incident's id. Out: a `Case` for the steps, and the watch that looks for the incident's values, and for what they
+lead to, from then on.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ import msgspec
 from sqlalchemy import Engine
 
 from db import incidents, runs
+from db.leads import Lead
 from intel.config.watches import WatchedItem
 from intel.entities import Kind, entity
 from intel.errors import ReadError
 from tasks.enrich.records import Case, Subject
+from tasks.pivot.hubs import annotate
+from tasks.pivot.leads import strong_leads
 from tasks.watch.items import add_watch, read_items
-from tasks.watch.warninglists import annotate
 
 _Key = tuple[str, str, str]
 """How an item matches, its kind and its value: a watch holds each once."""
@@ -26,10 +29,14 @@ _STANDS_ALONE: Final = frozenset({Kind.IP, Kind.ENDPOINT, Kind.URL})
 
 
 class Watched(msgspec.Struct, frozen=True, kw_only=True, weakref=True):
-    """The incident's watch. `narrowed` are domains and addresses that are not watched as a whole, each with why."""
+    """The incident's watch. `narrowed` are domains and addresses that are not watched as a whole, each with why.
+
+    `leads` counts the items that nobody reported: what the incident leads to.
+    """
 
     watch: str
     items: int
+    leads: int = 0
     narrowed: tuple[tuple[str, str], ...] = ()
     unwatched: int = 0
     """Values that cannot be watched, since nothing can be read as the same again."""
@@ -77,9 +84,10 @@ def watch_name(incident: int) -> str:
 
 
 def watch(engine: Engine, case: Case) -> Watched:
-    """Watch for what the case is about: its values, the domains that they stand on and their addresses.
+    """Watch for what the case is about: its values, the domains that they stand on, their addresses, and strong leads.
 
-    Asking again changes nothing. Raises ConfigError where a watch of that name was made by hand.
+    Leads are those that were kept last. Asking again changes nothing. Raises ConfigError where a watch of that name was
+    made by hand.
     """
     items: dict[_Key, WatchedItem] = {}
     narrowed: dict[str, str] = {}
@@ -88,7 +96,10 @@ def watch(engine: Engine, case: Case) -> Watched:
         wanted = _items(subject, narrowed)
         unwatched += not _take(items, wanted)
     name = watch_name(case.incident)
+    reported = len(items)
     with engine.begin() as connection:
+        for lead in strong_leads(connection, case.incident):
+            _take(items, [_of_lead(lead)])
         add_watch(
             connection,
             name,
@@ -97,7 +108,22 @@ def watch(engine: Engine, case: Case) -> Watched:
             reason=f"what incident {case.incident} is about",
             incident_id=case.incident,
         )
-    return Watched(watch=name, items=len(items), narrowed=tuple(narrowed.items()), unwatched=unwatched)
+    return Watched(
+        watch=name,
+        items=len(items),
+        leads=len(items) - reported,
+        narrowed=tuple(narrowed.items()),
+        unwatched=unwatched,
+    )
+
+
+def _of_lead(lead: Lead) -> WatchedItem:
+    # Without `since`: what happened to a lead before it was found is as new to us as the lead itself.
+    if lead.kind == Kind.DOMAIN and lead.scope == lead.value:
+        return WatchedItem(domain=lead.value)
+    if lead.kind == Kind.PUBLIC_KEY:
+        return WatchedItem(key=lead.value.removeprefix("sha256:"))
+    return WatchedItem(entity=f"{lead.kind}:{lead.value}")
 
 
 def _items(subject: Subject, narrowed: dict[str, str]) -> list[WatchedItem]:

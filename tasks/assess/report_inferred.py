@@ -1,11 +1,11 @@
-"""The sections of a report that go beyond what sources say: inferences with what they rest on, and what to do next.
+"""The sections of a report that go beyond what sources say: findings, inferences and their grounds, what touches us.
 
 Pure. In: the records of tasks/enrich/ and the findings of the incident's watch. Out: lines of Markdown.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -14,7 +14,7 @@ from intel.names import default_suffixes
 from tasks.assess import wording as say
 from tasks.assess.connected import FEW, is_name
 from tasks.assess.targeting import Targeting
-from tasks.enrich.records import Case, Certificates, CertificateSeen, Claim, Known, Network, Registered
+from tasks.enrich.records import Certificates, CertificateSeen, Claim, Known, Network, Registered
 from tasks.watch.review import Evidence, Explanation, merged
 
 _SOON: Final = timedelta(days=30)
@@ -50,13 +50,19 @@ def _evidence(one: Evidence) -> str:
     )
 
 
-def inferences(known: Known, registered: Registered, certificates: Certificates, network: Network) -> Iterator[str]:
+def inferences(
+    known: Known,
+    registered: Registered,
+    certificates: Certificates,
+    network: Network,
+    shared: Mapping[str, str] = {},
+) -> Iterator[str]:
     """What follows from what is known, with what it rests on and what else would explain it."""
     lines = [
         *_same_key(certificates),
         *_hidden_later(registered),
         *_young(known, registered),
-        *_shared_address(network),
+        *_shared_address(network, shared),
     ]
     yield from lines or ["Nothing follows from it that is not said above."]
     yield ""
@@ -134,12 +140,17 @@ def _created(registered: Registered) -> dict[str, tuple[datetime, Claim]]:
     return found
 
 
-def _shared_address(network: Network) -> Iterator[str]:
+def _shared_address(network: Network, shared: Mapping[str, str]) -> Iterator[str]:
     for one in network.addresses:
         if one.names_total < 2:
             continue
         names = ", ".join(say.code(name) for name in one.names[:FEW])
-        if one.names_total <= FEW and not one.capped:
+        if one.address in shared:
+            yield (
+                f"- {one.names_total} names led to {say.code(one.address)} ({names}), which connects none: it is"
+                f" shared ({say.prose_long(shared[one.address])})."
+            )
+        elif one.names_total <= FEW and not one.capped:
             yield (
                 f"- {one.names_total} names led to {say.code(one.address)} ({names}): few enough that one holder is"
                 " possible. Rests on the resolutions above; small hosters look the same."
@@ -151,71 +162,20 @@ def _shared_address(network: Network) -> Iterator[str]:
             )
 
 
-def targeted(found: Targeting) -> Iterator[str]:
-    """What speaks for and against a target, and no verdict."""
+def compared(found: Targeting) -> Iterator[str]:
+    """What was compared with what is ours, and what touches it: evidence, and no verdict."""
     if not found.known:
-        yield "Not enough evidence: configs/organisation.yaml names no domain, brand or network of ours."
+        yield "Nothing could be compared: configs/organisation.yaml names no domain, brand or network of ours."
         yield ""
         return
-    looked = (
-        f"What is ours was compared with what is around the incident: names {found.names}, addresses {found.addresses}."
-    )
+    around = f"names {found.names}, addresses {found.addresses}"
+    yield f"What is ours was compared with what is around the incident: {around}."
+    yield ""
     if found.touched:
-        yield f"For targeted. {looked} Of these touch us:"
+        yield "These touch us; a brand in a name may be chance, or a campaign against everybody:"
         yield ""
         for one in found.touched[:_MOST_NEXT]:
             yield f"- {say.code(one.value)} touches {say.prose(one.ours)} ({one.where})"
-        yield ""
-        yield "Against: nothing that we know of. A brand in a name may be chance, or a campaign against everybody."
     else:
-        yield f"For targeted: nothing. {looked} None touches us."
-        yield ""
-        yield "Not enough evidence: that nothing of ours is touched does not make it opportunistic."
-    yield ""
-
-
-def next_steps(
-    case: Case,
-    found: Sequence[Explanation],
-    *,
-    registered: Registered,
-    certificates: Certificates,
-    network: Network,
-    connected: Sequence[str],
-) -> Iterator[str]:
-    """Concrete values and commands, the most telling first."""
-    steps: list[str] = []
-    steps += [
-        f"- see the chain behind {'lapse' if one.lapse else 'finding'} {one.finding_id}:"
-        f" {say.command('lapsewatch', 'why', str(one.finding_id))}, then confirm or dismiss it"
-        for one in found
-    ]
-    for domain in connected:
-        steps.append(f"- look at the connected domain {say.code(domain)}: {say.command('lapsewatch', 'show', domain)}")
-    known = {subject.address for subject in case.subjects}
-    steps += [
-        f"- look at the address {say.code(one.address)}: {say.command('lapsewatch', 'show', one.address)}"
-        for one in network.addresses
-        if one.address not in known
-    ]
-    for key in dict.fromkeys(one.key for one in certificates.certificates if one.key):
-        name = f"incident-{case.incident}-key"
-        steps.append(
-            f"- watch for the key {say.code(key)}: "
-            + say.command("lapsewatch", "watch", "add", name, "--key", key.removeprefix("sha256:"))
-        )
-    for domain in dict.fromkeys(
-        one.subject.value
-        for one in registered.history
-        if one.predicate == Predicate.REGISTERED_BY and one.state == State.VALUE
-    ):
-        steps.append(
-            f"- the registrant of {say.code(domain)} is or was shown; with a reason, which is written down: "
-            + say.command("lapsewatch", "show", domain, "--reveal", f"incident {case.incident}")
-        )
-    if registered.failures:
-        steps.append("- investigate again once the servers that failed answer: only what failed is asked again")
-    yield from steps[:_MOST_NEXT] or ["- nothing beyond what the watch does by itself"]
-    if len(steps) > _MOST_NEXT:
-        yield f"- and {len(steps) - _MOST_NEXT} more of these"
+        yield "None touches us, which does not make it opportunistic."
     yield ""

@@ -105,9 +105,9 @@ def _near(about: int, known: Known) -> Iterator[str]:
     yield ""
 
 
-def certificates(found: Certificates) -> Iterator[str]:
+def certificates(found: Certificates, title: str = "Certificates") -> Iterator[str]:
     """The certificates that name it, and those that share a key with one that does."""
-    yield "### Certificates"
+    yield f"### {title}"
     yield ""
     if not found.certificates:
         yield "No certificate that names it or shares a key with it is known."

@@ -36,7 +36,7 @@ def registration(registered: Registered, histories: Sequence[History] = ()) -> I
         yield f"{len(told) - _SHOWN_DOMAINS} more domains are not shown."
         yield ""
     known = {one.domain for one in told}
-    yield from _claims([one for one in registered.history if one.subject.value not in known])
+    yield from claims([one for one in registered.history if one.subject.value not in known])
     if not told and not registered.history:
         yield "Nothing is known of the registration of its domains."
         yield ""
@@ -137,7 +137,7 @@ def _change(one: Event, history: History) -> str:
     return f"{one.change}, {one.field} {before} to {after}"
 
 
-def _claims(history: Sequence[Claim]) -> Iterator[str]:
+def claims(history: Sequence[Claim]) -> Iterator[str]:
     """What sources state of domains that have no history of their own."""
     ordered = sorted(history, key=lambda one: (one.subject.value, one.ended, one.predicate, one.source))
     rows = dict.fromkeys(

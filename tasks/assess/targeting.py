@@ -7,14 +7,11 @@ verdict. That nothing of ours is touched proves little: phishing of everybody ma
 from __future__ import annotations
 
 from collections.abc import Iterable
-from ipaddress import ip_address, ip_network
 from typing import Final
 
 import msgspec
 
 from intel.config.organisation import Organisation
-from intel.errors import ReadError
-from intel.names import canonical_name
 
 _SHORTEST_BRAND: Final = 4  # letters; a shorter one stands in names by chance
 
@@ -62,13 +59,8 @@ def _digests(organisation: Organisation) -> set[str]:
 
 
 def _ours(organisation: Organisation, name: str) -> str:
-    for own in organisation.domains:
-        try:
-            domain = canonical_name(own)
-        except ReadError:
-            continue
-        if name == domain or name.endswith(f".{domain}"):
-            return f"our domain {domain}"
+    if domain := organisation.domain_of(name):
+        return f"our domain {domain}"
     letters = "".join(mark for mark in name.rpartition(".")[0] if mark.isalnum())
     for brand in organisation.brands:
         folded = "".join(mark for mark in brand.casefold() if mark.isalnum())
@@ -78,15 +70,5 @@ def _ours(organisation: Organisation, name: str) -> str:
 
 
 def _network(organisation: Organisation, address: str) -> str:
-    try:
-        ip = ip_address(address)
-    except ValueError:
-        return ""
-    for own in organisation.networks:
-        try:
-            network = ip_network(own, strict=False)
-        except ValueError:
-            continue
-        if ip in network:
-            return f"our network {network}"
-    return ""
+    network = organisation.network_of(address)
+    return f"our network {network}" if network else ""

@@ -1,4 +1,4 @@
-"""Prefect's view of an investigation's beginning and end: its entities, its watch, its report."""
+"""Prefect's view of an investigation's beginning and end: its entities, its watch, what it teaches, its report."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from prefect.client.schemas.objects import State, TaskRun
 
 from db.engine import warehouse
 from intel.errors import BusyError
-from tasks.assess import investigation
+from tasks.assess import investigation, learned
+from tasks.assess.branches import branches
 from tasks.assess.investigation import Watched
-from tasks.assess.report import Report, branches, write_report
+from tasks.assess.learned import Learned
+from tasks.assess.report import Report, write_report
 from tasks.enrich.records import Case
 
 Record = TypeVar("Record")
@@ -43,6 +45,20 @@ def watch(case: Case) -> Watched:
     """Watch for them from now on."""
     with warehouse() as engine:
         return investigation.watch(engine, case)
+
+
+@task(name="new watches", persist_result=False, cache_policy=NO_CACHE)
+def watch_leads(case: Case) -> Watched:
+    """Watch for what it leads to as well, where that is strong enough."""
+    with warehouse() as engine:
+        return investigation.watch(engine, case)
+
+
+@task(name="patterns", persist_result=False, cache_policy=NO_CACHE)
+def patterns(case: Case) -> Learned:
+    """Propose registration patterns of what its watch knows, where that is enough."""
+    with warehouse() as engine:
+        return learned.learn(engine, case)
 
 
 @task(name="report", persist_result=False, cache_policy=NO_CACHE)

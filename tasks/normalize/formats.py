@@ -13,7 +13,21 @@ from typing import Final
 from intel.config.sources import Format, Source
 from intel.errors import ConfigError, ReadError
 from intel.facts import Fact, RawDocument, Reject
-from tasks.normalize import csv, ct_archived, dnsdb, galaxy, json, maltrail, misp, nfdump, pdns, stix, zeek
+from tasks.normalize import (
+    csv,
+    ct_archived,
+    dnsdb,
+    galaxy,
+    json,
+    maltrail,
+    misp,
+    nfdump,
+    pdns,
+    scan,
+    stix,
+    warninglist,
+    zeek,
+)
 from tasks.normalize import list as plain_list
 
 log = logging.getLogger(__name__)
@@ -33,6 +47,8 @@ READERS: Final[Mapping[Format, Reader]] = {
     Format.DNSDB: dnsdb.read,
     Format.ZEEK: zeek.read,
     Format.NFDUMP: nfdump.read,
+    Format.SCAN: scan.read,
+    Format.WARNINGLIST: warninglist.read,
 }
 """Of a log, the documents are what was kept of it: the entries that touched a watch."""
 

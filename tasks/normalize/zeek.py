@@ -1,7 +1,7 @@
-"""Logs of Zeek: conn, dns, ssl, x509 and http become facts (`zeek_logs`, `flow_records`), in TSV or JSON lines.
+"""Logs of Zeek: conn, dns, ssl, x509, http and files become facts (`zeek_logs`, `flow_records`), in TSV or JSON lines.
 
 What the same rows of a document say over and over is stated once, at its first and at its last time. Logs that state
-nothing of infrastructure (weird.log, files.log, ...) give neither facts nor rejects, so that a source may take a whole
+nothing of infrastructure (weird.log, notice.log, ...) give neither facts nor rejects, so that a source may take a whole
 folder of them. Locators are the first line of what was seen, with the number of lines.
 """
 

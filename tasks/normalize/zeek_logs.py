@@ -4,7 +4,8 @@
 - dns.log: what names led to (`zeek_dns`);
 - ssl.log: who asked for which server by name, which certificate an endpoint or client presents, JA3, JA3S and JA4;
 - x509.log: issuer, validity and names of a certificate, where the log has its fingerprint;
-- http.log: which host was asked for, and the client's user agent.
+- http.log: which endpoint was spoken with in HTTP, which host was asked for, and the client's user agent;
+- files.log: which server sent which certificate, by its hashes, where ssl.log has none.
 
 A server's name in TLS or HTTP is what the client wrote: that it `communicates-with` the name, and no resolution.
 """
@@ -29,6 +30,7 @@ _ENDS: Final = ("id.orig_h", "id.resp_h", "id.resp_p")
 _UNANSWERED: Final = frozenset({"S0", "REJ", "SH", "RSTOS0"})
 _MIDSTREAM: Final = "OTH"
 _LARGEST: Final = 1e15
+_CERTIFICATE_FILES: Final = frozenset({"application/x-x509-user-cert", "application/pkix-cert"})
 
 
 class Log(Protocol):
@@ -172,14 +174,18 @@ def _validity(text: str) -> datetime | None:
 class Http(Stating):
     """http.log."""
 
-    wanted = Wanted(scalars=("ts", "id.orig_h", "id.resp_h", "host", "user_agent"))
+    wanted = Wanted(scalars=("ts", *_ENDS, "host", "user_agent"))
 
     def see(self, row: Row, line: int) -> None:
-        ts, client, host, name, agent = row
+        ts, client, host, port, name, agent = row
         if not tells(client, host):
             return
         at = self.window.seconds(ts)
         near: tuple[Kind, str] = (Kind.IP, client)
+        if port:
+            far = (Kind.ENDPOINT, endpoint_text(host, port_number(port)))
+            spoken = (("proto", "tcp"), ("service", "http"))
+            self.add(Said(near, Predicate.COMMUNICATES_WITH, far, spoken), at, line)
         bare = name.lower()[:LONGEST_TEXT].rpartition(":")[0] if _has_port(name) else name.lower()[:LONGEST_TEXT]
         if bare and not is_address(bare):
             qualifiers = (("proto", "tcp"), ("field", "http-host"))
@@ -192,11 +198,38 @@ def _has_port(name: str) -> bool:
     return ":" in name and name.rpartition(":")[2].isdecimal() and not name.endswith("]")
 
 
-LOGS: Final[dict[str, Callable[[Window], Log]]] = {"conn": Conn, "dns": Dns, "ssl": Ssl, "x509": X509, "http": Http}
+class Files(Stating):
+    """files.log: the server's own certificate, which Zeek tells from those that issued it by the type of file."""
+
+    wanted = Wanted(scalars=("ts", "source", "mime_type", "md5", "sha1", "sha256"), vectors=("tx_hosts", "rx_hosts"))
+
+    def see(self, row: Row, line: int) -> None:
+        ts, source, form, md5, sha1, sha256, senders, receivers = row
+        hashes = [digest.lower() for digest in (sha256, sha1, md5) if digest]
+        if form not in _CERTIFICATE_FILES or source != "SSL" or not hashes or len(senders) != 1:
+            return
+        if not any(tells(receiver, senders[0]) for receiver in receivers[:1]):
+            return
+        at = self.window.seconds(ts)
+        own = (Kind.CERTIFICATE, hashes[0])
+        self.add(Said((Kind.IP, senders[0]), Predicate.PRESENTS, own), at, line)
+        for other in hashes[1:]:
+            self.add(Said(own, Predicate.SAME_AS, (Kind.CERTIFICATE, other)), at, line)
+
+
+LOGS: Final[dict[str, Callable[[Window], Log]]] = {
+    "conn": Conn,
+    "dns": Dns,
+    "ssl": Ssl,
+    "x509": X509,
+    "http": Http,
+    "files": Files,
+}
 WANTED: Final[dict[str, Wanted]] = {
     "conn": Conn.wanted,
     "dns": Dns.wanted,
     "ssl": Ssl.wanted,
     "x509": X509.wanted,
     "http": Http.wanted,
+    "files": Files.wanted,
 }

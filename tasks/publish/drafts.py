@@ -112,7 +112,7 @@ def revocation(held: Standing, *, changed_at: datetime, now: datetime, finding_i
         }
     elif held.type == "note":
         properties |= {"content": "Revoked.", "object_refs": was["object_refs"]}
-    elif was["relationship_type"] == "consists-of":
+    elif was["relationship_type"] in {"consists-of", "related-to"}:
         properties |= {
             "relationship_type": "related-to",
             "source_ref": was["source_ref"],

@@ -17,9 +17,16 @@ INDICATOR: Final = "indicator"
 NOTE: Final = "note"
 INDICATES: Final = "indicates"
 CONSISTS_OF: Final = "consists-of"
-OWN: Final = (INDICATOR, NOTE, INDICATES, CONSISTS_OF)
+RELATED: Final = "related-to"
+OWN: Final = (INDICATOR, NOTE, INDICATES, CONSISTS_OF, RELATED)
 """The objects that belong to one finding, and are revoked with it."""
-_TYPES: Final = {INDICATOR: "indicator", NOTE: "note", INDICATES: "relationship", CONSISTS_OF: "relationship"}
+_TYPES: Final = {
+    INDICATOR: "indicator",
+    NOTE: "note",
+    INDICATES: "relationship",
+    CONSISTS_OF: "relationship",
+    RELATED: "relationship",
+}
 
 
 def identity_id(identity: UUID) -> str:

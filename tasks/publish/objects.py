@@ -4,6 +4,8 @@ Comes in: a plain record, the TLP that was decided, and who publishes. Goes out:
 refers to what comes later: markings, our identity, the actor, the watched infrastructure, the subject (SCO), the
 indicator, a note with the reasons, relationships. The same finding gives the same ids and the same bytes.
 
+What an incident leads to is tied to its watch by `related-to`, with a confidence, never by `consists-of`.
+
 Two things say what we know apart from what others claim: `infrastructure` is the watch, our own; `intrusion-set` is
 the actor as a naming authority calls it, and its description says whose claim that is.
 """
@@ -23,6 +25,7 @@ from stix2.v21 import ExtensionDefinition, Identity, Indicator, Infrastructure, 
 from db.publishing_records import FindingRecord, floor
 from intel.errors import PublishError
 from intel.facts import TLP
+from tasks.assess.hypotheses import PRIOR
 from tasks.publish.decide import holds_email
 from tasks.publish.drafts import Draft
 from tasks.publish.identifiers import (
@@ -30,6 +33,7 @@ from tasks.publish.identifiers import (
     INDICATES,
     INDICATOR,
     NOTE,
+    RELATED,
     actor_id,
     extension_id,
     identity_id,
@@ -44,6 +48,9 @@ from tasks.publish.reasons import MAX_TITLE, plain, published_title, reasons, wi
 _EPOCH: Final = datetime(2026, 1, 1, tzinfo=UTC)
 _LIKELY: Final = 30
 """Severity from which an indicator is called malicious: below it, annotations have taken most of it away."""
+
+
+_LOWEST: Final = 60.0  # bits against, from which the chance is as good as none
 
 
 class Publisher(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,8 +122,9 @@ def _objects(
         tie = (slots[INDICATOR].stix_id, "indicates", infrastructure)
         drafts.append(_relation(finding, joint, publisher, slots[INDICATES], tie))
         if subject is not None:
-            tie = (infrastructure, "consists-of", subject.stix_id)
-            drafts.append(_relation(finding, joint, publisher, slots[CONSISTS_OF], tie))
+            role = CONSISTS_OF if finding.lead_bits is None else RELATED
+            tie = (infrastructure, role, subject.stix_id)
+            drafts.append(_relation(finding, joint, publisher, slots[role], tie))
     return tuple(drafts)
 
 
@@ -286,8 +294,26 @@ def _relation(finding: FindingRecord, tlp: TLP, publisher: Publisher, slot: Slot
             relationship_type=kind,
             target_ref=target,
             start_time=_began(finding),
+            **_inferred(finding),
             **_own(finding, tlp, publisher, slot),
         ),
         tlp,
         finding.id,
     )
+
+
+def _inferred(finding: FindingRecord) -> dict[str, Any]:
+    """What a tie to a lead says besides: that it is inferred, and how likely it is (STIX 2.1, section 3.2)."""
+    if finding.lead_bits is None:
+        return {}
+    return {
+        "confidence": likelihood(finding.lead_bits),
+        "description": "Inferred from what both have in common, and stated by nobody: the confidence is the likelihood"
+        " of the same hand. Whose hand that is, it does not say.",
+    }
+
+
+def likelihood(bits: float) -> int:
+    """The chance of one hand that so many bits of evidence leave, in percent; from 1 to 95, for nothing is certain."""
+    odds = bits - PRIOR
+    return min(95, max(1, round(100 / (1 + 2**-odds)))) if odds > -_LOWEST else 1

@@ -34,7 +34,7 @@ from tasks.publish.objects import Publisher, Slot, build
 
 BLOCK: Final = 256
 _PERSONAL: Final = frozenset(str(kind) for kind in PERSONAL)
-_TEMPLATES: Final = "3"
+_TEMPLATES: Final = "4"
 """Raise it when tasks/publish/ writes something differently: everything is then judged again."""
 
 Slots = dict[int, dict[str, Slot]]

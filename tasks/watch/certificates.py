@@ -20,19 +20,22 @@ from db.watching_forms import (
     KNOWN_CERTIFICATES,
     ONE_CERTIFICATE,
     PRESENTED,
+    PRESENTED_BY,
     SAME_CERTIFICATE,
     WITHDRAW_FORMS,
     WITHDRAW_KNOWN_KEYS,
     WITHDRAW_PRESENTED,
 )
+from db.watching_hosts import SAID
 from db.watching_match import CERTIFICATE_NAMES, SAME_KEY
 from db.watching_rules import WITHDRAW_WATCHED
+from db.watching_whole import DROP_WHOLE
 from intel.facts import Predicate
 from tasks.watch.monitor import Monitor, Monitored, watch
 
 CERTIFICATES: Final = Monitor(
     name="certificates",
-    mark="certificates 2",
+    mark="certificates 3",
     predicates=(
         Predicate.NAMES,
         Predicate.HAS_KEY,
@@ -41,9 +44,11 @@ CERTIFICATES: Final = Monitor(
         Predicate.MATCHES,
         Predicate.LOGGED_IN,
         Predicate.ATTRIBUTED_TO,
+        Predicate.ISSUED_BY,
     ),
     # The keys before the names: those of every certificate with them are needed. The other forms before both.
     widen=(
+        PRESENTED_BY,
         *(SAME_CERTIFICATE,) * DEPTH,
         SAME_KEY,
         *(SAME_CERTIFICATE,) * DEPTH,
@@ -54,7 +59,7 @@ CERTIFICATES: Final = Monitor(
         ONE_CERTIFICATE,
     ),
     known=(FORM_HITS, KNOWN_CERTIFICATES),
-    withdraw=(WITHDRAW_WATCHED, WITHDRAW_FORMS, WITHDRAW_PRESENTED, WITHDRAW_KNOWN_KEYS, DROP_FORMS),
+    withdraw=(WITHDRAW_WATCHED, WITHDRAW_FORMS, WITHDRAW_PRESENTED, WITHDRAW_KNOWN_KEYS, DROP_FORMS, DROP_WHOLE, SAID),
     notes=(EXPECTED, WRONG_CHAINS),
 )
 

@@ -10,9 +10,10 @@ import msgspec
 
 from intel.entities import Entity, Kind, entity, masked
 from intel.errors import ReadError
+from tasks.pivot.hubs import annotate
+from tasks.watch.lapse_words import EVIDENCE, lapse_words
 from tasks.watch.registrants import annotate_registrant
-from tasks.watch.rules import BY_NAME
-from tasks.watch.warninglists import annotate
+from tasks.watch.rules import BY_NAME, Rule
 
 FLOOR: Final = 10
 """What a finding is worth whose certificate is expected."""
@@ -83,7 +84,7 @@ class Description(msgspec.Struct, frozen=True, kw_only=True):
 
 class Versions(msgspec.Struct, frozen=True, kw_only=True):
     """What a finding over versions of a registration says besides: the fields, in which way, from when (`began`), and
-    when it changed (`at`); event times, UTC.
+    when it changed (`at`); event times, UTC. Of a lapse, `how` is what `lapse_words` reads.
     """
 
     fields: tuple[str, ...] = ()
@@ -127,35 +128,55 @@ def describe(
         if touched is not None
         for annotation in annotate(touched)
     ]
+    lapse = None if versions is None else lapse_words(rule, versions.how)
+    if lapse is not None:
+        said += lapse.notes
     if registrant is not None:
         said += [{"about": "registrant", **msgspec.to_builtins(one)} for one in annotate_registrant(registrant)]
     # What is watched may be what was found: it doesn't stand on itself.
     itself = subject is not None and match != "entity" and subject.value == value
-    special = entry.title_of_itself if itself else entry.title_of_key if kind == Kind.PUBLIC_KEY else ""
-    title = (special or entry.title).format(
+    title = _title(entry, subject, kind, itself=itself).format(
         subject=_named(subject),
         other=_named(other),
         item=item_words(match, kind, value),
         name=shown(Kind.DOMAIN, name),
         why=_cut(why, 2 * _LONGEST),
-        shared=_shared(registrant),
-        **(versions.words() if versions is not None else {}),
+        shared=_shared(rule, registrant),
+        **{
+            **(versions.words() if versions is not None else {}),
+            **({"how": lapse.how, "ranges": lapse.ranges} if lapse is not None else {}),
+        },
     )
     return Description(
         title=_cut(title, _LONGEST_TITLE), lapse=entry.lapse, severity=_severity(rule, said), annotations=tuple(said)
     )
 
 
-def _shared(registrant: Entity | None) -> str:
+def _title(entry: Rule, subject: Entity | None, kind: str, *, itself: bool) -> str:
+    of_host = entry.title_of_host and subject is not None and subject.kind != Kind.CERTIFICATE
+    if of_host and kind != Kind.CERTIFICATE:
+        return entry.title_of_host
+    return (entry.title_of_itself if itself else entry.title_of_key if kind == Kind.PUBLIC_KEY else "") or entry.title
+
+
+def _shared(rule: str, registrant: Entity | None) -> str:
     if registrant is None:
         return "a registrant"
+    if rule == "shared-handle":
+        return {Kind.EMAIL: "an e-mail", Kind.PHONE: "a phone"}.get(Kind(registrant.kind), "a handle")
     return f"the registrant's {_SHARED.get(registrant.kind, 'name')}"
 
 
 def annotated(
-    rule: str, annotations: Sequence[dict[str, Any]], notes: Sequence[Mapping[str, Any]], hubs: frozenset[str]
+    rule: str,
+    annotations: Sequence[dict[str, Any]],
+    notes: Sequence[Mapping[str, Any]],
+    hubs: frozenset[str],
+    worth: int | None = None,
 ) -> tuple[list[dict[str, Any]], int]:
     """The annotations of a finding with `notes` in the place of those of `hubs`, and its severity with them.
+
+    `worth` is what a rule of a watch's own is worth before lists take their part; built-in ones know it.
 
     A note is what `db/watching_expected.py` says of a certificate, or an `ended_note`.
     """
@@ -171,6 +192,13 @@ def annotated(
         kept.append({"about": "subject", "list": first["list"], "hub": "expected", "takes": takes, "why": why})
     wrong = sorted(note["list"] for note in notes if note["hub"] == "wrong-chain")
     kept += [{"about": "subject", "list": log, "hub": "wrong-chain", "takes": 0, "why": _WRONG_CHAIN} for log in wrong]
+    return kept, _severity(rule, kept, worth)
+
+
+def restated(rule: str, annotations: Sequence[dict[str, Any]], said: Description) -> tuple[list[dict[str, Any]], int]:
+    """The annotations of a finding with what is said of its evidence now, and its severity with them."""
+    kept = [annotation for annotation in annotations if annotation["about"] != EVIDENCE]
+    kept += [annotation for annotation in said.annotations if annotation["about"] == EVIDENCE]
     return kept, _severity(rule, kept)
 
 
@@ -201,11 +229,11 @@ def _domain(name: str) -> Entity | None:
         return None
 
 
-def _severity(rule: str, annotations: Sequence[Mapping[str, Any]]) -> int:
+def _severity(rule: str, annotations: Sequence[Mapping[str, Any]], worth: int | None = None) -> int:
     """What a finding is worth once the most that a list takes is taken, and what a hub takes that ties it together."""
     listed = max((one["takes"] for one in annotations if one["about"] != SHARED), default=0)
     shared = sum(one["takes"] for one in annotations if one["about"] == SHARED)
-    return int(max(0, BY_NAME[rule].severity - listed - shared))
+    return int(max(0, (BY_NAME[rule].severity if worth is None else worth) - listed - shared))
 
 
 def _cut(text: str, longest: int) -> str:

@@ -17,6 +17,7 @@ from db.watching import EXPECTED, Definition, Item, list_watches, remove_watch
 from intel.config.organisation import Organisation, read_organisation
 from intel.config.watches import WatchedItem, WatchFile, read_watches
 from intel.errors import ConfigError, ReadError
+from intel.rules import Rule
 from tasks.watch.certificate_items import expected_items
 from tasks.watch.ours import RULES as OUR_RULES
 from tasks.watch.ours import WATCH as OURS
@@ -82,7 +83,8 @@ def _of_file(file: WatchFile) -> Definition:
         reason=file.reason,
         actor=file.actor or "",
         follow_actor=file.follow_actor,
-        rules=file.rules,
+        rules=file.built_in,
+        own=file.own,
         items=file.items,
         expected=file.expected,
     )
@@ -141,6 +143,7 @@ def _definition(
     name: str,
     items: tuple[WatchedItem, ...],
     rules: tuple[str, ...],
+    own: tuple[Rule, ...] = (),
     expected: tuple[str, ...] = (),
     **rest: object,
 ) -> Definition:
@@ -150,6 +153,13 @@ def _definition(
             f"couldn't use watch {name}: there is no rule {', '.join(unknown)}; nothing is changed"
             f" (there are {', '.join(BY_NAME)})"
         )
+    for rule in own:
+        if rule.name in BY_NAME:
+            raise ConfigError(
+                f"couldn't use watch {name}: rule {rule.name}: a built-in rule is called so; nothing is changed"
+            )
+    if len({rule.name for rule in own}) < len(own):
+        raise ConfigError(f"couldn't use watch {name}: two of its rules have one name; nothing is changed")
     if rest.get("follow_actor") and not rest.get("actor"):
         raise ConfigError(f"couldn't use watch {name}: it follows an actor and names none; nothing is changed")
     found: dict[tuple[str, str, str], Item] = {}
@@ -165,7 +175,9 @@ def _definition(
                 _add(found, item)
         except ReadError as error:
             raise ConfigError(f"couldn't use watch {name}: expected {value}: {error}; nothing is changed") from error
-    return msgspec.convert({"name": name, "rules": rules, "items": tuple(found.values()), **rest}, Definition)
+    return msgspec.convert(
+        {"name": name, "rules": rules, "own": own, "items": tuple(found.values()), **rest}, Definition
+    )
 
 
 def _add(found: dict[tuple[str, str, str], Item], item: Item) -> None:

@@ -37,6 +37,7 @@ from db.watching_rules import MENTIONS
 from intel.errors import WarehouseError
 from intel.names import default_suffixes
 from tasks.watch import store
+from tasks.watch.lapses import Judging
 from tasks.watch.rules import of_monitor
 
 log = logging.getLogger(__name__)
@@ -70,8 +71,8 @@ class Monitor(msgspec.Struct, frozen=True, kw_only=True):
     `predicates` are those of the facts that its rules read; `widen` the statements that add known facts to them,
     `known` those that say more of what is looked for, `withdraw` those that take back what no longer holds, `notes`
     those that say more of what was found. `ends`: who takes domains away, where this monitor concludes whose domains
-    are (None: it does not). `mark` goes to `watch_item.swept`: it changes when the rules do, and all
-    items are looked backwards for again.
+    are (None: it does not). `lapses`: whether it judges the rules that are judged whole (`Judging`). `mark` goes to
+    `watch_item.swept`: it changes when the rules do, and all items are looked backwards for again.
     """
 
     name: str
@@ -82,6 +83,7 @@ class Monitor(msgspec.Struct, frozen=True, kw_only=True):
     withdraw: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     ends: tuple[ownership.Taker, ...] | None = None
+    lapses: bool = False
 
 
 class Monitored(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,10 +111,10 @@ def watch(engine: Engine, monitor: Monitor, *, chunk: int = CHUNK) -> Monitored:
             due = [batch_id for batch_id in pending if batch_id not in failed]
             for batch_id in due:
                 try:
-                    findings += _in_transaction(engine, partial(_judge, monitor=monitor, batch_id=batch_id))
+                    findings += in_transaction(engine, partial(_judge, monitor=monitor, batch_id=batch_id))
                     batches += 1
                 except Exception as error:
-                    if _is_gone(error):
+                    if is_gone(error):
                         raise
                     failed[batch_id] = what_failed(error)
                     log.error(  # noqa: TRY400 - the traceback without the error, whose words may quote a row
@@ -120,7 +122,7 @@ def watch(engine: Engine, monitor: Monitor, *, chunk: int = CHUNK) -> Monitored:
                     )
             swept = 0
             while True:
-                taken, found = _in_transaction(engine, partial(_sweep, monitor=monitor, size=chunk))
+                taken, found = in_transaction(engine, partial(_sweep, monitor=monitor, size=chunk))
                 findings += found
                 swept += taken
                 if taken < chunk:
@@ -144,7 +146,7 @@ def prepare(connection: Connection) -> None:
     connection.exec_driver_sql(watching_match.TEMPORARY)
 
 
-def _is_gone(error: Exception) -> bool:
+def is_gone(error: Exception) -> bool:
     """Whether the database is: the other batches would fail as well, each after a wait."""
     if not isinstance(error, DBAPIError):
         return isinstance(error, psycopg.OperationalError) and error.sqlstate is None
@@ -152,7 +154,8 @@ def _is_gone(error: Exception) -> bool:
     return error.connection_invalidated or lost
 
 
-def _in_transaction(engine: Engine, work: Callable[[Connection], Result]) -> Result:
+def in_transaction(engine: Engine, work: Callable[[Connection], Result]) -> Result:
+    """What the work returns, committed."""
     with engine.begin() as connection:
         return work(connection)
 
@@ -188,7 +191,7 @@ def _judge(connection: Connection, *, monitor: Monitor, batch_id: int) -> int:
     if connection.execute(text(_CLAIMED)).scalar_one():
         lock_items(connection)
         _follow(connection)
-    found = _evaluate(connection, monitor)
+    found = _evaluate(connection, monitor, batch_id)
     if restated:
         connection.execute(text(watching_store.WITHDRAW_KNOWN), {"batch_id": batch_id})
     connection.execute(text(_JUDGED), {"batch_id": batch_id, "monitor": monitor.name})
@@ -211,7 +214,7 @@ def _sweep(connection: Connection, *, monitor: Monitor, size: int) -> tuple[int,
     if monitor.ends is not None:
         ownership.fill_takers(connection, monitor.ends)
         connection.execute(text(watching_versions.SWEPT_DOMAINS))
-    found = _evaluate(connection, monitor)
+    found = _evaluate(connection, monitor, None)
     connection.execute(text(watching_match.MARK_CHUNK), {"mark": monitor.mark})
     return taken, found
 
@@ -227,7 +230,7 @@ def _scope_chunk(connection: Connection) -> None:
         )
 
 
-def _evaluate(connection: Connection, monitor: Monitor) -> int:
+def _evaluate(connection: Connection, monitor: Monitor, batch_id: int | None) -> int:
     """Evaluate the rules over the candidates and store what they find. Returns how many findings are new."""
     connection.exec_driver_sql("ANALYZE watch_candidate")
     for statement in monitor.widen:
@@ -235,7 +238,7 @@ def _evaluate(connection: Connection, monitor: Monitor) -> int:
             connection.exec_driver_sql("ANALYZE watch_candidate")
     if monitor.ends is not None:
         _conclude(connection)
-    found = _find(connection, monitor)
+    found = _find(connection, monitor, Judging(connection, batch_id) if monitor.lapses else None)
     store.say_ends(connection)
     return found
 
@@ -253,20 +256,28 @@ def _conclude(connection: Connection) -> None:
         ownership.conclude(connection)
 
 
-def _find(connection: Connection, monitor: Monitor) -> int:
+def _find(connection: Connection, monitor: Monitor, judging: Judging | None) -> int:
     # What is empty is not assumed to be large, either.
     connection.exec_driver_sql("ANALYZE watch_domain")
     connection.execute(text(watching_match.HUBS))
     connection.execute(text(watching_match.ENTITIES))
     connection.exec_driver_sql("ANALYZE watch_entity")
-    if not connection.execute(text(watching_match.HITS)).rowcount:
+    if judging is not None:
+        judging.reach()
+    connection.execute(text(watching_match.HITS))
+    connection.exec_driver_sql("ANALYZE watch_hit")
+    if judging is not None:
+        judging.reach_on()
+    if not connection.execute(text("SELECT EXISTS (SELECT FROM watch_hit)")).scalar_one():
         return 0
     connection.exec_driver_sql("ANALYZE watch_hit")
     for statement in (*monitor.known, MENTIONS):
         connection.execute(text(statement))
     connection.exec_driver_sql("ANALYZE watch_mention")
-    matched = sum(connection.execute(text(rule.statement)).rowcount for rule in of_monitor(monitor.name))
-    connection.exec_driver_sql("ANALYZE watch_match")
+    statements = [statement for rule in of_monitor(monitor.name) for statement in rule.statements]
+    matched = sum(connection.execute(text(statement)).rowcount for statement in statements)
+    matched += judging.find() if judging is not None else 0
+    connection.exec_driver_sql("ANALYZE watch_match, watch_judged")
     for statement in monitor.withdraw:
         connection.execute(text(statement))
     if not matched:

@@ -2,7 +2,8 @@
 
 Rules: exact, same-domain, same-address, new-resolution, registered, shared-registrant, registrant-hidden,
 registrant-exposed, name-servers-moved, re-registered, expired, seized, sinkholed, new-domain, lookalike-domain,
-keyword-domain. It also concludes when domains ceased to be whose they were (db/ownership.py).
+keyword-domain, clear-c2, outside-vpn, shared-handle, prepared-before-use. It also concludes when domains ceased to be
+whose they were (db/ownership.py).
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ from sqlalchemy import Engine
 
 from db.ownership_effects import DROP_ENDED, ENDED
 from db.watching_versions import DROP_VERSIONS
+from db.watching_whole import DROP_WHOLE
 from intel.facts import Predicate
 from tasks.watch.monitor import Monitor, Monitored, watch
 from tasks.watch.takers import takers
 
 REGISTRATIONS: Final = Monitor(
     name="registrations",
-    mark="registrations 2",
+    mark="registrations 3",
     predicates=(
         Predicate.LISTED,
         Predicate.ATTRIBUTED_TO,
@@ -38,11 +40,15 @@ REGISTRATIONS: Final = Monitor(
         Predicate.REGISTERED_THROUGH,
         Predicate.CREATED,
         Predicate.MATCHES,
+        Predicate.HAS_SOA_CONTACT,
+        Predicate.NAMES,
+        Predicate.PRESENTS,
     ),
     widen=(),
     known=(ENDED,),
-    withdraw=(DROP_VERSIONS, DROP_ENDED),
+    withdraw=(DROP_VERSIONS, DROP_ENDED, DROP_WHOLE),
     ends=(),
+    lapses=True,
 )
 
 

@@ -11,9 +11,10 @@ from datetime import datetime
 from typing import Any, Final, Literal
 
 import msgspec
-from sqlalchemy import Connection, func, select, text, update
+from sqlalchemy import Connection, select, text
 from sqlalchemy.orm import aliased
 
+from db import finding_queue
 from db.models import Entity, Finding, Incident, Watch, WatchItem
 from db.watching_versions import DATED_BY_VERSIONS
 from intel.entities import Kind
@@ -96,7 +97,8 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     """The chain of a finding: what is watched, by which rule, what is new and what it meets.
 
     `item` is the watched item as it stands now, empty once it is no longer watched. `tlp` is the strictest of the
-    facts' and, where the watch is an incident's, the incident's.
+    facts' and, where the watch is an incident's, the incident's. `evidence_at` is when new evidence reopened it last
+    (recorded time), `history` what people and Lapsewatch made of it.
     """
 
     finding_id: int
@@ -117,6 +119,8 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     tlp: str
     new: tuple[Evidence, ...]
     known: tuple[Evidence, ...]
+    evidence_at: datetime | None = None
+    history: tuple[finding_queue.Event, ...] = ()
 
 
 def merged(facts: Iterable[Evidence]) -> list[Evidence]:
@@ -149,22 +153,26 @@ def _merge(same: Sequence[Evidence]) -> Evidence:
     )
 
 
-def set_status(connection: Connection, finding_id: int, status: Status, reason: str = "") -> None:
-    """Say what a person thinks of a finding: acknowledge, confirm, dismiss (with a reason) or reopen it.
+def set_status(
+    connection: Connection, finding_id: int | Sequence[int], status: Status, reason: str = "", *, who: str = ""
+) -> int:
+    """Say what a person (`who`) thinks of findings: acknowledge, confirm, dismiss (with a reason) or reopen them.
 
-    Raises WarehouseError where there is no such finding, it was withdrawn, or a dismissal gives no reason.
+    All or none; each change is a row of `finding_event`. Returns how many changed: one that has the status for that
+    reason already does not. Raises WarehouseError where one is not there, was withdrawn, or a dismissal gives no
+    reason.
     """
+    ids = [finding_id] if isinstance(finding_id, int) else sorted(set(finding_id))
+    named = f"finding{'s' if len(ids) > 1 else ''} {', '.join(map(str, ids[:20]))}"
     if status == "dismissed" and not reason.strip():
-        raise WarehouseError(f"couldn't dismiss finding {finding_id}: no reason was given; it stays as it is")
-    changed = connection.execute(
-        update(Finding)
-        .where(Finding.id == finding_id, Finding.status != "withdrawn")
-        .values(status=status, status_reason=reason, changed_at=func.clock_timestamp())
-    ).rowcount
-    if not changed:
+        raise WarehouseError(f"couldn't dismiss {named}: no reason was given; nothing is changed")
+    wrong = finding_queue.unchangeable(connection, ids)
+    if wrong:
         raise WarehouseError(
-            f"couldn't change finding {finding_id}: there is none, or its facts were withdrawn; nothing is changed"
+            f"couldn't change finding {', '.join(map(str, wrong[:20]))}: there is none, or its facts were withdrawn;"
+            " nothing is changed"
         )
+    return finding_queue.set_status(connection, ids, status=status, reason=reason, who=who)
 
 
 def withdraw(connection: Connection, facts: Sequence[int], reason: str) -> list[int]:
@@ -230,6 +238,8 @@ def explain(connection: Connection, finding_id: int) -> Explanation:
         tlp=TLP(max((row.incident_tlp or 0, *(fact.tlp for fact in facts))) if facts else TLP.RED).label,
         new=tuple(one for one in said if one.role == "new"),
         known=tuple(one for one in said if one.role == "known"),
+        evidence_at=row.evidence_at,
+        history=finding_queue.history(connection, finding_id),
     )
 
 

@@ -1,9 +1,11 @@
 """The rules: what each looks for, what it is worth and how a finding of it reads.
 
-A rule is one entry here and one statement of the same name in `db/watching_rules.py`. Severity is 0 to 100, before
+A rule is one entry here and one statement of the same name in `db/watching_rules.py` (or, of those that are judged
+whole, what `lapses` runs, and of `alike` what tasks/watch/alike.py does). Severity is 0 to 100, before
 known-good lists and hubs take their part. Titles take `subject` (what was found), `item` (what is watched), `other`
 (what else the statement names), `name` and `why` (what matched, and in which way), `shared` (what two registrants have
-in common); those over versions of a registration `fields`, `how`, `began` and `day`. People's data in them is masked.
+in common); those of which more is said (versions of a registration, `lapse_words`) `fields`, `how`, `began`, `day` and
+`ranges`. People's data in them is masked.
 """
 
 from __future__ import annotations
@@ -12,14 +14,16 @@ from typing import Final
 
 import msgspec
 
+from db import watching_hosts
 from db.watching_rules import STATEMENTS
+from db.watching_whole import JUDGED_WHOLE
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
     """One rule. `lapse`: what it finds is a mistake of the actor's.
 
-    Where they read differently, `title_of_itself` is for a subject that is the very thing watched, and `title_of_key`
-    for a watched key.
+    Where they read differently, `title_of_itself` is for a subject that is the very thing watched, `title_of_key` for
+    a watched key, and `title_of_host` for a host that presents a certificate which others are watched for.
     """
 
     name: str
@@ -28,12 +32,15 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     title_of_itself: str = ""
     title_of_key: str = ""
+    title_of_host: str = ""
     lapse: bool = False
 
     @property
-    def statement(self) -> str:
-        """Its SQL, which reads the monitor's tables and writes `watch_match`."""
-        return STATEMENTS[self.name]
+    def statements(self) -> tuple[str, ...]:
+        """Its SQL, which reads the monitor's tables and writes `watch_match`; none where it is judged otherwise."""
+        if self.name in JUDGED_WHOLE or self.name not in STATEMENTS:
+            return ()
+        return (STATEMENTS[self.name], *watching_hosts.MORE.get(self.name, ()))
 
 
 RULES: Final = (
@@ -123,6 +130,40 @@ RULES: Final = (
         severity=45,
         title="in the new domain {subject} stands {item}",
     ),
+    Rule(
+        name="clear-c2",
+        monitor="registrations",
+        severity=75,
+        title="traffic with {subject} goes in the clear: {how}",
+        lapse=True,
+    ),
+    Rule(
+        name="outside-vpn",
+        monitor="registrations",
+        severity=85,
+        title="{subject} reached {other} on {day} ({how}) from outside {ranges}",
+        lapse=True,
+    ),
+    Rule(
+        name="shared-handle",
+        monitor="registrations",
+        severity=75,
+        title="{subject} has {shared} in common with {other}: {how}",
+        lapse=True,
+    ),
+    Rule(
+        name="prepared-before-use",
+        monitor="registrations",
+        severity=55,
+        title="{subject} {how}",
+        lapse=True,
+    ),
+    Rule(
+        name="alike",
+        monitor="alike",
+        severity=75,
+        title="{subject} was registered as known domains are",
+    ),
     Rule(name="certificate-name", monitor="certificates", severity=60, title="certificate {subject} names {other}"),
     Rule(
         name="wildcard-name",
@@ -161,6 +202,7 @@ RULES: Final = (
         severity=80,
         title="certificate {subject} has a key that {item} was known to have",
         title_of_key="certificate {subject} has {item}",
+        title_of_host="{subject} presents certificate {other} with a key of {item}",
         lapse=True,
     ),
     Rule(
@@ -168,6 +210,7 @@ RULES: Final = (
         monitor="certificates",
         severity=80,
         title="{subject} presents the watched certificate {other}",
+        title_of_host="{subject} presents certificate {other}, as {item} does",
         lapse=True,
     ),
     Rule(

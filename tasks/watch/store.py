@@ -13,10 +13,29 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import Connection, text
 
-from db import ownership, ownership_effects, watching_expected, watching_match, watching_store
+from db import (
+    finding_queue,
+    finding_suppressions,
+    ownership,
+    ownership_effects,
+    watching_expected,
+    watching_match,
+    watching_store,
+)
 from db.rows import driver
-from intel.entities import Entity
-from tasks.watch.describe import ENDED, EXPECTED, SHARED, Description, Versions, annotated, describe, ended_note
+from intel.entities import Entity, digest
+from tasks.watch import queue_suppress
+from tasks.watch.describe import (
+    ENDED,
+    EXPECTED,
+    SHARED,
+    Description,
+    Versions,
+    annotated,
+    describe,
+    ended_note,
+    restated,
+)
 
 _HUB: Final[dict[str, Any]] = {
     "about": SHARED,
@@ -30,9 +49,12 @@ _HUB: Final[dict[str, Any]] = {
 
 def store(connection: Connection) -> int:
     """Write what was found. Returns how many findings are new."""
+    connection.execute(text(finding_suppressions.LOCK_SHARED))
     told = connection.execute(text(watching_store.TOLD_FINDINGS)).all()
     connection.execute(text(watching_store.REFRESH_FINDINGS))
-    new, retitled = [], []
+    new: list[tuple[int, str, Any, Description]] = []
+    retitled: list[dict[str, Any]] = []
+    noted: list[tuple[int, list[dict[str, Any]], list[dict[str, Any]], int]] = []
     for watch_id, rule, novelty, *rest in told:
         said = describe(
             rule,
@@ -44,11 +66,13 @@ def store(connection: Connection) -> int:
             registrant=_entity(*rest[14:18]),
             versions=_versions(*rest[18:22]),
         )
-        finding_id, title = rest[22:24]
+        finding_id, title, before = rest[22:25]
         if finding_id is None:
             new.append((watch_id, rule, novelty, _of_hub(said) if rest[13] else said))
         elif title != said.title:
             retitled.append({"id": finding_id, "title": said.title})
+        if finding_id is not None:
+            noted.append((finding_id, before, *restated(rule, before, said)))
     if new:
         with driver(connection).cursor().copy("COPY watch_new FROM STDIN") as copy:
             for watch_id, rule, novelty, said in new:
@@ -57,9 +81,13 @@ def store(connection: Connection) -> int:
         connection.execute(text(watching_store.INSERT_FINDINGS))
     if retitled:
         connection.execute(text(watching_store.RETITLE), retitled)
+    _write(connection, noted)
+    # Before the evidence is written: what is new to a finding shows by what it has.
+    connection.execute(text(finding_queue.REOPEN))
     connection.execute(text(watching_store.INSERT_EVIDENCE))
     if new:
         connection.execute(text(watching_store.KNOWN_CLAIMS))
+    queue_suppress.of_found(connection)
     return len(new)
 
 
@@ -82,9 +110,9 @@ def say_ends(connection: Connection) -> None:
         return
     noted = connection.execute(text(ownership_effects.NOTED)).all()
     changed = []
-    for finding_id, rule, before, ended_at, reason in noted:
+    for finding_id, rule, before, ended_at, reason, worth in noted:
         notes = [] if reason is None else [ended_note(reason, ended_at)]
-        changed.append((finding_id, before, *annotated(rule, before, notes, ENDED)))
+        changed.append((finding_id, before, *annotated(rule, before, notes, ENDED, worth)))
     _write(connection, changed)
 
 
@@ -114,4 +142,4 @@ def _of_hub(said: Description) -> Description:
 
 
 def _entity(kind: str | None, value: str, scope: str, address: str | None) -> Entity | None:
-    return None if kind is None else Entity(kind, value, scope, address or "", b"")
+    return None if kind is None else Entity(kind, value, scope, address or "", digest(kind, value))

@@ -15,10 +15,12 @@ from typing import Final
 import msgspec
 
 from db.ownership import Taker
+from intel.config.hubs import EndEntry, read_hubs
 from intel.entities import Kind, entity
 from intel.errors import ReadError
 from intel.settings import settings
-from tasks.watch.warninglists import EndEntry, annotate, networks_of, read_hubs
+from tasks.pivot.hub_lists import networks_of
+from tasks.pivot.hubs import annotate
 
 _SHARED: Final = frozenset({"cdn", "cloud", "shared-hosting", "public-dns"})
 

@@ -11,12 +11,17 @@ from db import (
     ownership,
     ownership_effects,
     watching_expected,
+    watching_flows,
     watching_forms,
+    watching_handles,
+    watching_hosts,
     watching_match,
     watching_places,
+    watching_prepared,
     watching_rules,
     watching_store,
     watching_versions,
+    watching_whole,
 )
 from db.engine import open_engine
 from db.watching import Definition, Item, list_watches, put_watch, remove_watch
@@ -163,6 +168,84 @@ def test_a_rule_reads_no_large_table_whole(filled: Connection, rule: str) -> Non
     filled.exec_driver_sql("ANALYZE watch_hit")
     plan = _plan(filled, watching_rules.STATEMENTS[rule])
     assert not re.search(r"Seq Scan on (fact|entity|fact_history)\b", plan), plan
+
+
+_LAPSES = {
+    watching_whole: {"FURTHER": {"pk_entity"}, "FURTHER_HITS": set(), "DROP_WHOLE": set()},
+    watching_hosts: {"REUSED_KEY": set(), "SAID": {"ix_fact_subject_id_predicate_object_id"}},
+    watching_flows: {
+        "RANGES_TOUCHED": set(),
+        "REACH_SERVERS": {"ix_entity_address", "ix_fact_object_id"},
+        "FILL": {"ix_fact_object_id", "ix_fact_subject_id_predicate_object_id"},
+        "CLEAR": {"ix_fact_subject_id_predicate_object_id"},
+        "CONNECTIONS": {"pk_entity", "pk_fact_history"},
+        "RANGES": {"ix_fact_object_id"},
+        "INSIDE": {"ix_entity_address", "ix_fact_subject_id_predicate_object_id", "pk_fact_history"},
+        "OUTSIDE": set(),
+    },
+    watching_handles: {
+        "PERSONS": set(),
+        "ALIKE": {"ix_entity_local_part", "uq_entity_digest"},
+        "TIES": {"ix_fact_object_id", "ix_fact_subject_id_predicate_object_id"},
+        "SHARED": set(),
+    },
+    watching_prepared: {
+        "SCOPES": set(),
+        "BESIDE": {"ix_fact_object_id", "pk_entity"},
+        "BEYOND": {"ix_entity_scope", "ix_fact_subject_id_predicate_object_id", "ix_fact_object_id"},
+        "PREPARATION": {"ix_entity_scope", "ix_fact_subject_id_predicate_object_id", "ix_fact_object_id"},
+        "USE": {"ix_entity_scope", "ix_fact_subject_id_predicate_object_id", "ix_fact_object_id"},
+        "REACH": {"uq_entity_digest"},
+        "BEFORE": set(),
+        "READY": set(),
+    },
+}
+_LAPSE_ROWS = """
+INSERT INTO watch_hit SELECT n, 1, n, 'scope' FROM generate_series(1, 20) n;
+INSERT INTO watch_reached SELECT n FROM generate_series(100, 120) n;
+INSERT INTO watch_judged SELECT 'clear-c2', n FROM generate_series(1, 20) n;
+INSERT INTO watch_flow SELECT n, 'to', n, n, 'endpoint', 22, 'tcp', NULL, '2026-01-01' FROM generate_series(1, 20) n;
+INSERT INTO watch_connection SELECT n, n, n, '10.0.0.1', 22, '2026-01-01', '2026-01-02' FROM generate_series(1, 20) n;
+INSERT INTO watch_range SELECT 1, '2026-01-02', '2026-01-01', false;
+INSERT INTO watch_inside SELECT '10.0.0.1', '2026-01-02', n FROM generate_series(1, 20) n;
+INSERT INTO watch_person SELECT n, n FROM generate_series(1, 20) n;
+INSERT INTO watch_tie SELECT n, n, n + 1, 'registered-by', n, '2026-01-01', false FROM generate_series(1, 20) n;
+INSERT INTO watch_scope SELECT 'd' || n || '.example', true FROM generate_series(1, 20) n;
+INSERT INTO watch_step SELECT 'd' || n || '.example', 'use', n, '2026-01-01', true, n FROM generate_series(1, 20) n;
+ANALYZE watch_hit, watch_reached, watch_judged, watch_flow, watch_connection, watch_range, watch_inside, watch_person,
+    watch_tie, watch_scope, watch_step
+"""
+_WHOLE = re.compile(r"Seq Scan on (fact|entity|fact_history)\b")
+_LAPSE_VALUES = {
+    "batch_id": 7,
+    "labels": ["0" * 32],
+    "secure": ["ssl"],
+    "clear": ["http"],
+    "ports": [22],
+    "services": ["ssh"],
+    "own": [],
+    "usual": 2,
+    "most": 5,
+    "shortest": 6,
+    "longest": 400,
+    "common": ["office"],
+    "crowd": 200,
+}
+
+
+def test_the_lapses_that_are_judged_whole_find_by_index(filled: Connection) -> None:
+    modules = (watching_whole, watching_flows, watching_handles, watching_prepared)
+    for statements in (*(module.TEMPORARY for module in modules), _LAPSE_ROWS):
+        filled.exec_driver_sql(statements)
+    wrong = {}
+    for module, wanted in _LAPSES.items():
+        for name, indexes in wanted.items():
+            statement = getattr(module, name)
+            values = {key: said for key, said in _LAPSE_VALUES.items() if re.search(rf"(?<!:):{key}\b", statement)}
+            plan = "\n".join(filled.execute(text(f"EXPLAIN {statement}"), values).scalars())
+            if indexes - {index for index in indexes if index in plan} or _WHOLE.search(plan):
+                wrong[name] = plan
+    assert not wrong, "\n".join(f"{name}\n{plan}" for name, plan in wrong.items())
 
 
 def test_what_is_expected_is_found_without_reading_all_items(filled: Connection) -> None:

@@ -63,7 +63,7 @@ def world(home: Home) -> None:
 
 
 def counts(home: Home) -> dict[str, int]:
-    tables = ("fact", "entity", "link", "watch", "watch_item", "finding", "query", "document", "incident")
+    tables = ("fact", "entity", "link", "watch", "watch_item", "finding", "query", "document", "incident", "lead")
     return {table: home.rows(f"SELECT count(*) AS n FROM {table}")[0].n for table in tables}
 
 
@@ -111,7 +111,7 @@ def test_an_incident_becomes_a_report(home: Home, prefect_server: str) -> None:
         "- `trail:greyheron`: claimed by trail (B) of `harbour-login.example`",
         "couldn't read",
         "Not enough evidence",
-        f"`lapsewatch show {KNOWN_DOMAIN}`",
+        f"- It leads to `{KNOWN_DOMAIN}` (domain): ",
     ):
         assert part in report, part
     assert "ops@heron-mail.example" not in report
@@ -133,12 +133,18 @@ def test_an_incident_becomes_a_report(home: Home, prefect_server: str) -> None:
 def test_prefects_page_shows_the_branches_side_by_side(home: Home, prefect_server: str) -> None:
     number = reported(home, NEW_DOMAIN)
     investigate(number)
-    drawn = graph(prefect_server, last_run(f"investigate {number}"), steps=10)
+    drawn = graph(prefect_server, last_run(f"investigate {number}"), steps=16)
     assert drawn["watch"] == {"normalize"}
     assert drawn["known"] == {"normalize"}
     for branch in ("registration", "certificates", "passive DNS", "network"):
         assert drawn[branch] == {"normalize", "known"}, branch
-    assert drawn["monitor registrations"] == {"watch", "registration"}
+    assert drawn["pivot"] == {"normalize", "registration", "certificates", "passive DNS", "network"}
+    assert drawn["second look-ups"] == {"normalize", "pivot"}
+    assert drawn["pivot again"] == {"normalize", "second look-ups"}
+    assert drawn["new watches"] == {"normalize", "watch", "pivot again"}
+    for monitor in ("monitor registrations", "monitor certificates", "monitor rules"):
+        assert drawn[monitor] == {"new watches"}, monitor
+    assert drawn["patterns"] == {"normalize", "monitor registrations", "monitor certificates", "monitor rules"}
     assert drawn["report"] == set(drawn) - {"report"}
 
 
@@ -175,7 +181,7 @@ def test_a_branch_that_fails_is_named_and_spares_the_others(home: Home) -> None:
     investigate(number)
     found = read(home, number)
     assert found.status == "reported"
-    assert "- registered: couldn't use" in found.report
+    assert "- registration: couldn't use" in found.report
     assert "had certificates with the same key" in found.report
     assert home.rows("SELECT count(*) FROM finding")[0] != (0,)
 
@@ -201,6 +207,14 @@ def test_findings_are_published_where_that_is_asked_for(home: Home) -> None:
     investigate(number, publish=True)
     assert read(home, number).publish
     assert home.rows("SELECT count(*) FROM publication") != [(0,)]
+    kinds = {
+        row.kind
+        for row in home.rows(
+            "SELECT body::jsonb->>'relationship_type' AS kind FROM publication WHERE type = 'relationship'"
+        )
+    }
+    assert "related-to" in kinds
+    assert "attributed-to" not in kinds
 
 
 def test_an_incident_that_is_not_there_or_at_work_is_refused(home: Home) -> None:

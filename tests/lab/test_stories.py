@@ -15,11 +15,10 @@ from intel.config.sources import Format, Source, read_sources
 from intel.settings import settings
 from lab import world
 from lab.stories import Story, invented
-from tasks.assess import investigation
+from tasks.assess import here
 from tasks.collect.session import open_run
 from tasks.collect.slices import collect_slice
 from tasks.enrich.look_up import look_up
-from tasks.enrich.registration import registration
 from tasks.enrich.timetable import keep_timetable
 from tasks.load import ct
 from tasks.load.load import load_batch
@@ -71,9 +70,7 @@ def tell(engine: Engine, story: Story) -> None:
         if day.incident:
             with engine.begin() as connection:
                 incident = incidents.create(connection, title="reported", indicators=day.incident)
-            case = investigation.record(engine, incident)
-            investigation.watch(engine, case)
-            registration(engine, case)
+            here.investigate(engine, incident)
         registrations.monitor(engine)
         certificates.monitor(engine)
 

@@ -280,8 +280,9 @@ def test_partners_and_publishing(told: Lapsewatch) -> None:
 
 def test_an_incident_is_kept_when_prefect_is_not_running(lapsewatch: Lapsewatch) -> None:
     said = lapsewatch("incident", "quay.example", "--title", "phishing", code=4)
-    assert "is `lapsewatch up` running?" in said.stderr
-    assert said.stderr.count("\n") == 1
+    stored, why_not = said.stderr.splitlines()
+    assert stored == "incident 1 stored"
+    assert "is `lapsewatch up` running?" in why_not
     assert [row["title"] for row in lapsewatch("incident", "--json").json] == ["phishing"]
     assert "it has none yet" in lapsewatch("incident", "--report", "1", code=2).stderr
     with lapsewatch.engine.begin() as connection:

@@ -8,7 +8,7 @@ from db import incidents, runs
 from intel.errors import BusyError, WarehouseError
 from tasks.assess import investigation
 from tasks.assess.investigation import opened, record, watch
-from tasks.watch.warninglists import Annotation
+from tasks.pivot.hub_lists import Annotation
 
 if TYPE_CHECKING:
     from intel.entities import Entity

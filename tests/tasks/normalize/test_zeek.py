@@ -245,8 +245,30 @@ def test_hosts_asked_for_and_user_agents(read: Any) -> None:
     assert not rejects
     assert said(facts) == {
         ("192.168.1.5", "communicates-with", "a.example"),
+        ("192.168.1.5", "communicates-with", "203.0.113.10:443"),
         ("192.168.1.5", "uses", "Tool/1.0"),
     }
+    spoken = {fact.qualifiers for fact in facts if fact.object and fact.object.value == "203.0.113.10:443"}
+    assert spoken == {(("proto", "tcp"), ("service", "http"))}
+
+
+def test_certificates_that_only_the_log_of_files_has(read: Any) -> None:
+    row = {
+        "ts": FIRST,
+        "source": "SSL",
+        "mime_type": "application/x-x509-user-cert",
+        "sha1": "AB" * 20,
+        "md5": "cd" * 16,
+        "tx_hosts": "203.0.113.10",
+        "rx_hosts": "192.168.1.5",
+    }
+    others = [{**row, "mime_type": "application/x-x509-ca-cert"}, {**row, "source": "HTTP"}, {**row, "sha1": "zz"}]
+    facts, rejects = read(tsv("files", row, *others))
+    assert said(facts) == {
+        ("203.0.113.10", "presents", f"sha1:{'ab' * 20}"),
+        (f"sha1:{'ab' * 20}", "same-as", f"md5:{'cd' * 16}"),
+    }
+    assert {reject.locator for reject in rejects} == {"line 12"}
 
 
 def test_headers_decide_how_it_is_read(read: Any) -> None:
@@ -327,7 +349,7 @@ NAMES = (
 
 
 @settings(max_examples=150, deadline=1000)
-@given(st.sampled_from(["conn", "dns", "ssl", "x509", "http"]), st.lists(CELLS, min_size=19, max_size=19))
+@given(st.sampled_from(["conn", "dns", "ssl", "x509", "http", "files"]), st.lists(CELLS, min_size=19, max_size=19))
 def test_any_row_is_read(read: Any, path: str, cells: list[str]) -> None:
     row = dict(zip(NAMES, cells, strict=False))
     for body in (tsv(path, row), json.dumps({"_path": path, **row})):
@@ -343,7 +365,7 @@ JSON = st.recursive(
 
 
 @settings(max_examples=100, deadline=1000)
-@given(st.sampled_from(["conn", "dns", "ssl", "x509", "http"]), st.dictionaries(st.sampled_from(NAMES), JSON))
+@given(st.sampled_from(["conn", "dns", "ssl", "x509", "http", "files"]), st.dictionaries(st.sampled_from(NAMES), JSON))
 def test_any_json_is_read(read: Any, path: str, row: dict[str, Any]) -> None:
     _, rejects = read(json.dumps({**row, "_path": path}))
     assert not any("fault of Lapsewatch" in reject.reason for reject in rejects)

@@ -17,7 +17,7 @@ from intel.errors import PublishError, ReadError
 from intel.facts import TLP
 from tasks.publish.drafts import Draft
 from tasks.publish.identifiers import OWN, own_id
-from tasks.publish.objects import Publisher, Slot, build
+from tasks.publish.objects import Publisher, Slot, build, likelihood
 
 IDENTITY = UUID("1769c10f-a825-4692-91f6-c9a4580a9fe3")
 PUBLISHER = Publisher(identity=IDENTITY, name="Harbour CERT", contact="cert@example.org", watches_tlp=TLP.GREEN)
@@ -107,6 +107,22 @@ def test_every_template_is_valid_stix(name: str) -> None:
         assert result.is_valid, (draft.properties, [str(error) for error in result.errors])
         assert draft.properties["spec_version"] == "2.1"
         stix2.parse(draft.properties, allow_custom=False)
+
+
+@pytest.mark.parametrize("bits", [18.0, 300.0, -300.0])
+def test_a_lead_is_related_with_its_likelihood_and_belongs_to_nobody(bits: float) -> None:
+    drafts = objects(record(lead_bits=bits, actor=None), TLP.GREEN, TLP.RED)
+    for draft in drafts:
+        result = validate_instance(draft.properties, ValidationOptions(version="2.1", disabled="103"))
+        assert result.is_valid, (draft.properties, [str(error) for error in result.errors])
+    ties = {one["relationship_type"]: one for one in by_type(drafts, "relationship")}
+    assert set(ties) == {"indicates", "related-to"}
+    expected = {18.0: 95, 300.0: 95, -300.0: 1}[bits]
+    assert [tie["confidence"] for tie in ties.values()] == [expected, expected]
+    assert ties["related-to"]["description"].startswith("Inferred from what both have in common")
+    stated = {one["relationship_type"] for one in by_type(objects(record()), "relationship")}
+    assert "related-to" not in stated
+    assert {likelihood(bits) for bits in (12, 14)} == {50, 80}
 
 
 @pytest.mark.parametrize("tlp", list(TLP))

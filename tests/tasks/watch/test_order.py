@@ -122,7 +122,7 @@ from tasks.watch import certificates, registrations
 from tasks.watch.certificates import CERTIFICATES
 from tasks.watch.monitor import watch
 from tasks.watch.registrations import REGISTRATIONS
-from tasks.watch.warninglists import lists
+from tasks.pivot.hub_lists import lists
 lists()
 print("ready", flush=True)
 sys.stdin.readline()

@@ -72,7 +72,7 @@ def test_a_status_is_set_with_its_reason_and_outlives_the_monitor(world: World, 
             set_status(connection, found, "dismissed", " ")
         with pytest.raises(WarehouseError):
             set_status(connection, found + 1, "confirmed")
-    world.load(say.listed("a.evil.example"), source="second")
+    world.load(say.listed("a.evil.example", on=1))
     assert world.monitor() == 0
     assert world.execute("SELECT status, status_reason FROM finding") == [("dismissed", "ours")]
     with world.engine.connect() as connection, pytest.raises(WarehouseError):

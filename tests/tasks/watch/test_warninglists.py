@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from intel.config.hubs import ListEntry, read_hubs
 from intel.entities import Entity, guess
 from intel.errors import ConfigError
+from tasks.pivot.hub_lists import Lists, lists
+from tasks.pivot.hubs import annotate
 from tasks.watch.describe import describe
 from tasks.watch.takers import takers_of
-from tasks.watch.warninglists import ListEntry, Lists, annotate, lists, read_hubs
 
 
 def _hubs(value: str) -> set[str]:
@@ -25,9 +27,9 @@ def _hubs(value: str) -> set[str]:
         ("104.16.1.1", "cdn"),
         ("104.16.1.1:443", "cdn"),
         ("http://104.16.1.1/x", "cdn"),
-        ("https://bit.ly/abc", "shortener"),
-        ("a.b.bit.ly", "shortener"),
-        ("duckdns.org", "shared-suffix"),
+        ("https://bit.ly/abc", "url-shortener"),
+        ("a.b.bit.ly", "url-shortener"),
+        ("duckdns.org", "dynamic-dns"),
         ("co.uk", "shared-suffix"),
         ("abuse@some.example", "role-mailbox"),
         ("d41d8cd98f00b204e9800998ecf8427e", "placeholder"),
@@ -44,7 +46,7 @@ def test_a_value_that_no_list_knows_is_not(value: str) -> None:
 
 
 def test_a_strangers_name_below_a_shared_suffix_is_neither_suffix_nor_known_good() -> None:
-    assert not _hubs("mine.duckdns.org") & {"shared-suffix", "known-good"}
+    assert not _hubs("mine.duckdns.org") & {"shared-suffix", "dynamic-dns", "known-good"}
 
 
 def test_a_list_says_nothing_of_kinds_that_it_is_not_about() -> None:

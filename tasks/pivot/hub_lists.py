@@ -1,32 +1,33 @@
 """Known-good lists and hubs: an entity in, what the lists say of it out.
 
-The lists are those of the `pymispwarninglists` package that `configs/hubs.yaml` names; only their `list.json` files are
-read, at the first question (importing the package reads all of them, a second's work). The types mean, as MISP defines
-them: `hostname` a name and all below it, `string` exactly that, `cidr` networks, `substring` anywhere in the value,
-`regex` a match. `matching_attributes` says which kinds a list is about. Lists of suffixes are about the suffix alone:
-what stands below it is a stranger's, and neither good nor bad for that.
+The lists are those of the `pymispwarninglists` package that `configs/hubs.yaml` names, or newer copies that were
+collected; only their `list.json` files are read, at the first question (importing the package reads all of them, a
+second's work). The types mean, as MISP defines them: `hostname` a name and all below it, `string` exactly that, `cidr`
+networks, `substring` anywhere in the value, `regex` a match. `matching_attributes` says which kinds a list is about.
+Lists of suffixes are about the suffix alone: what stands below it is a stranger's, and neither good nor bad for that.
 """
 
 from __future__ import annotations
 
 import ipaddress
-import json
 import re
 import socket
 from collections.abc import Iterable
 from datetime import date
 from functools import cache
+from itertools import islice
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final
 
 import msgspec
-from pydantic import Field, IPvAnyNetwork
 
-from intel.config.read import Strict, check, read_yaml
+from intel.config.hubs import ListEntry, read_hubs
 from intel.entities import Entity, Kind
-from intel.errors import ConfigError
+from intel.errors import ConfigError, ReadError
+from intel.hubs import HubClass
 from intel.names import package_folder
-from intel.settings import CHECKOUT, settings
+from intel.settings import settings
+from intel.warning_lists import WarningList, read_warning_list
 
 _FOLDER: Final = "data/misp-warninglists/lists"
 _NAMES: Final = frozenset({"domain", "hostname"})
@@ -44,41 +45,24 @@ _ATTRIBUTES: Final[dict[str, frozenset[str]]] = {
     Kind.FILE: _HASHES,
     Kind.CERTIFICATE: frozenset({"x509-fingerprint-md5", "x509-fingerprint-sha1", "x509-fingerprint-sha256"}),
 }
-_KNOWN_GOOD: Final = "known-good"
+_KNOWN_GOOD: Final = HubClass.KNOWN_GOOD
+_VERSION: Final = "// VERSION:"
 _LONGEST: Final = 512
 """Characters of a value that a pattern is tried on."""
 _NESTED: Final = re.compile(r"[*+}]\)?[*+{]|\([^)]*[*+][^)]*\)[*+{]")
 """A repetition of a repetition can backtrack without end."""
 
 
-class ListEntry(Strict):
-    """What a list means, as configs/hubs.yaml says."""
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """What a list says of an entity. `below`: a stranger's place on the listed service, not the service's own name.
 
-    hub: str = Field(pattern=r"^[a-z][a-z-]*$")
-    takes: int = Field(ge=0, le=100)
-    why: str
-    match: Literal["suffix", "name"] | None = None
+    `as_of` is the day of the list's version, None where the list does not say.
+    """
 
-
-class EndEntry(Strict):
-    """Somebody who takes domains away, and by what one sees it: configs/hubs.yaml says what each key means."""
-
-    reason: Literal["seized", "sinkholed"]
-    how: str = Field(min_length=1, max_length=120)
-    as_of: date
-    since: date | None = None
-    until: date | None = None
-    registrants: tuple[str, ...] = ()
-    name_servers: tuple[str, ...] = ()
-    addresses: tuple[IPvAnyNetwork, ...] = ()
-    lists: tuple[str, ...] = ()
-
-
-class HubsFile(Strict):
-    """The file configs/hubs.yaml."""
-
-    lists: dict[str, ListEntry]
-    ends: tuple[EndEntry, ...] = ()
+    list: str
+    entry: ListEntry
+    as_of: date | None
+    below: bool
 
 
 class Annotation(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,6 +79,9 @@ class Lists:
 
     def __init__(self, entries: dict[str, ListEntry]) -> None:
         self._said: list[Annotation] = []
+        self._entries = entries
+        self._days: list[date | None] = []
+        self._suffixes: set[int] = set()
         self._about: list[frozenset[str]] = []
         self._exact: dict[str, list[int]] = {}
         self._names: dict[str, list[int]] = {}
@@ -106,31 +93,59 @@ class Lists:
 
     def annotate(self, item: Entity) -> list[Annotation]:
         """What the lists say of an entity, each list once, in the order of configs/hubs.yaml."""
+        return [self._said[number] for number in sorted(self._find(item))]
+
+    def find(self, item: Entity) -> list[Found]:
+        """The same, with the entries and the lists' days."""
+        found = sorted(self._find(item).items())
+        return [self._found(number, below=below) for number, below in found]
+
+    def of_suffix(self, suffix: str) -> list[Found]:
+        """The lists that hold a suffix below which strangers have names."""
+        return [self._found(number, below=False) for number in self._exact.get(suffix, ()) if number in self._suffixes]
+
+    def dates(self) -> dict[str, date | None]:
+        """The day of each list's version, None where a list does not say."""
+        return {said.list: day for said, day in zip(self._said, self._days, strict=True)}
+
+    def _found(self, number: int, *, below: bool) -> Found:
+        name = self._said[number].list
+        return Found(list=name, entry=self._entries[name], as_of=self._days[number], below=below)
+
+    def _find(self, item: Entity) -> dict[int, bool]:
+        """The numbers of the lists that hold it, and whether it is a stranger's place below what is listed."""
         attributes = _ATTRIBUTES.get(item.kind)
         if attributes is None:
-            return []
+            return {}
         host = _host(item)
         bare = item.value.partition(":")[2] if item.kind in {Kind.FILE, Kind.CERTIFICATE} else item.value
-        found = {*self._exact.get(bare, ()), *self._exact.get(host, ())}
-        found.update(self._above(host, item.scope))
+        found = dict(self._above(host, item.scope))
+        found.update(dict.fromkeys((*self._exact.get(bare, ()), *self._exact.get(host, ())), False))
         if item.kind not in {Kind.EMAIL, Kind.PHONE, Kind.FILE, Kind.CERTIFICATE}:
-            found.update(number for part, number in self._parts if part in bare)
+            found.update({number: False for part, number in self._parts if part in bare})
         elif item.kind in {Kind.EMAIL, Kind.PHONE}:
             clipped = bare[:_LONGEST]
-            found.update(number for pattern, number in self._patterns if pattern.search(clipped))
-        said = {number for number in found if self._about[number] & attributes}
+            found.update({number: False for pattern, number in self._patterns if pattern.search(clipped)})
+        said = {number: below for number, below in found.items() if self._about[number] & attributes}
         if item.address:
-            said.update(number for number in self._covering(item.address) if self._about[number] & _ADDRESSES)
-        return [self._said[number] for number in sorted(said)]
+            covering = self._covering(item.address)
+            said.update({number: False for number in covering if self._about[number] & _ADDRESSES})
+        return said
 
-    def _above(self, host: str, scope: str) -> Iterable[int]:
-        """The lists of names that hold the host or a parent. Known good ends where the registrable domain does."""
+    def _above(self, host: str, scope: str) -> Iterable[tuple[int, bool]]:
+        """The lists of names that hold the host or a parent, and whether that lies above the registrable domain.
+
+        The parents come first, so that of a list with several the nearest counts. Known good ends where the registrable
+        domain does.
+        """
         name, own = host, True
+        levels: list[tuple[str, bool]] = []
         while name:
-            known = self._names.get(name, ())
-            yield from known if own else (number for number in known if self._said[number].hub != _KNOWN_GOOD)
+            levels.append((name, own))
             own = own and name != scope
             name = name.partition(".")[2]
+        for level, known in ((own, self._names.get(name, ())) for name, own in reversed(levels)):
+            yield from ((number, not level) for number in known if level or self._said[number].hub != _KNOWN_GOOD)
 
     def _covering(self, address: str) -> Iterable[int]:
         network = ipaddress.ip_network(address)
@@ -141,13 +156,16 @@ class Lists:
                 yield from known.get(first >> (longest - bits), ())
 
     def _add(self, name: str, entry: ListEntry) -> None:
-        record = _record(name)
+        standing = _standing(name)
         number = len(self._said)
         self._said.append(Annotation(list=name, hub=entry.hub, takes=entry.takes, why=entry.why))
-        self._about.append(frozenset(record["matching_attributes"]))
-        kind = entry.match or record["type"]
-        for line in record["list"]:
-            self._add_line(kind, str(line).strip(), number)
+        self._about.append(standing.attributes)
+        self._days.append(standing.day)
+        kind = entry.match or standing.type
+        if kind == "suffix":
+            self._suffixes.add(number)
+        for line in standing.lines:
+            self._add_line(kind, line, number)
 
     def _add_line(self, kind: str, line: str, number: int) -> None:
         value = line.lower()
@@ -170,44 +188,68 @@ class Lists:
             self._patterns.append((pattern, number))
 
 
-def annotate(item: Entity) -> list[Annotation]:
-    """What the known-good lists and hubs say of an entity: each list once, empty where none knows it."""
-    return lists().annotate(item)
-
-
 @cache
 def lists() -> Lists:
     """The lists of this installation, read once per process (about half a second)."""
     return Lists(read_hubs(settings().configs / "hubs.yaml").lists)
 
 
-def read_hubs(path: Path) -> HubsFile:
-    """The table of lists; an installation without one of its own takes the project's. Raises ConfigError."""
-    found = path if path.is_file() else CHECKOUT / "configs" / "hubs.yaml"
-    return check(found, HubsFile, read_yaml(found))
-
-
 def networks_of(name: str) -> list[str]:
-    """The networks and addresses of a list of the package, canonical. Raises ConfigError where there is none."""
+    """The networks and addresses of a list, canonical. Raises ConfigError where there is none."""
     found = []
-    for line in _record(name)["list"]:
+    for line in _standing(name).lines:
         try:
-            found.append(str(ipaddress.ip_network(str(line).strip(), strict=False)))
+            found.append(str(ipaddress.ip_network(line, strict=False)))
         except ValueError:  # lists of addresses hold a name now and then
             continue
     return found
 
 
-def _record(name: str) -> dict[str, Any]:
-    path = package_folder("pymispwarninglists") / _FOLDER / name / "list.json"
+@cache
+def suffix_list_day() -> date | None:
+    """The day of the installed public suffix list, as its head says; None where it does not."""
+    path = package_folder("publicsuffixlist") / "public_suffix_list.dat"
+    with path.open(encoding="utf-8") as file:
+        for line in islice(file, 40):
+            if line.startswith(_VERSION):
+                try:
+                    return date.fromisoformat(line.removeprefix(_VERSION).strip()[:10])
+                except ValueError:
+                    return None
+    return None
+
+
+def newer_folder() -> Path:
+    """Where lists lie that are newer than the package's, each under its name."""
+    return settings().home / "hubs"
+
+
+def standing_list(name: str) -> WarningList | None:
+    """The list of this name that counts, the newer of the package's and what was collected; None where none is."""
+    collected = newer_folder() / f"{name}.json"
+    found = [
+        one
+        for path in (package_folder("pymispwarninglists") / _FOLDER / name / "list.json", collected)
+        if (one := _read(path)) is not None
+    ]
+    return found[-1] if len(found) > 1 and found[-1].newer_than(found[0]) else next(iter(found), None)
+
+
+def _read(path: Path) -> WarningList | None:
     try:
-        record: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+        return read_warning_list(path.read_bytes())
+    except (OSError, ReadError):
+        return None
+
+
+def _standing(name: str) -> WarningList:
+    found = standing_list(name)
+    if found is None:
         raise ConfigError(
             f"couldn't read the list {name} that hubs.yaml names: the installed package has no such list; nothing"
             " is annotated before the name is right"
-        ) from error
-    return record
+        )
+    return found
 
 
 def _host(item: Entity) -> str:

@@ -1,0 +1,1 @@
+"""An entity in, its neighbourhood out: what shared values are, how common they are, and what two things share."""
