@@ -96,7 +96,7 @@ def test_the_outbox_is_shown_tested_and_retried(told: Lapsewatch, monkeypatch: p
     with web_hook() as hook:
         monkeypatch.setenv("TOLD_SOC", f"json://127.0.0.1:{hook.port}/")
         assert "took it" in told("outbox", "test", "soc").stdout
-        hook.does = [500]
+        hook.does = [503]
         assert "did not arrive" in told("outbox", "test", "soc", code=1).stdout
         hook.does = ["take"]
         _through_prefects_tasks(told)
