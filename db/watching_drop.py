@@ -10,7 +10,8 @@ def no_longer_held(judged: str, *, rules: str, reason: str) -> str:
     """The statement that takes from findings what they rested on and no longer does, and withdraws those without any.
 
     `judged` selects the findings (id, watch_id, rule, novelty) that were judged whole: of them, what did not match does
-    not hold. Claims that led to an item stay. `rules` is a list of SQL. Uses pk_finding_fact.
+    not hold. Claims that led to an item stay. A finding that loses evidence has changed: what was published of it may
+    be another thing now. `rules` is a list of SQL. Uses pk_finding_fact.
     """
     return f"""
 WITH judged AS MATERIALIZED ({judged}
@@ -29,9 +30,13 @@ WITH judged AS MATERIALIZED ({judged}
         SELECT id, fact_id FROM stands
     ) g
     WHERE (ff.finding_id, ff.fact_id) = (g.finding_id, g.fact_id)
+    RETURNING ff.finding_id
+), touched AS (
+    SELECT j.id, j.id IN (SELECT id FROM stands) AS stands FROM judged j
+    WHERE j.id NOT IN (SELECT id FROM stands) OR j.id IN (SELECT finding_id FROM dropped)
 )
-UPDATE finding n SET status = 'withdrawn', status_reason = '{reason}',
-    changed_at = clock_timestamp()
-FROM judged j
-WHERE n.id = j.id AND n.status IN ('open', 'acknowledged') AND j.id NOT IN (SELECT id FROM stands)
+UPDATE finding n SET changed_at = clock_timestamp(),
+    status = CASE WHEN t.stands THEN n.status ELSE 'withdrawn' END,
+    status_reason = CASE WHEN t.stands THEN n.status_reason ELSE '{reason}' END
+FROM touched t WHERE n.id = t.id AND (t.stands OR n.status IN ('open', 'acknowledged'))
 """  # noqa: S608 - put together from constants

@@ -64,8 +64,8 @@ def test_the_world_s_log_shows_the_known_name_and_the_reused_key(following: Any)
         following.log.append(certificate)
     following.watch(scope(world.KNOWN_DOMAIN))
     followed = following.run()
-    assert (followed.entries, followed.hits, followed.more) == (following.log.size, 2, False)
-    assert following.named() == {world.KNOWN_DOMAIN, world.NEW_DOMAIN, f"mail.{world.NEW_DOMAIN}"}
+    assert (followed.entries, followed.hits, followed.more) == (following.log.size, 3, False)
+    assert following.named() == {world.KNOWN_DOMAIN, world.NEW_DOMAIN, f"mail.{world.NEW_DOMAIN}", world.ANOTHER}
     keys = following.rows("SELECT DISTINCT object_id FROM fact WHERE predicate = 'has-key'")
     assert len(keys) == 1
     assert following.outcomes() == [("ok", "")]
