@@ -38,10 +38,16 @@ def _data_folder() -> Path:
     return Path(os.environ.get("LAPSEWATCH_DATA") or CHECKOUT.parent / "shared" / "data")
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if "data_dir" in getattr(item, "fixturenames", ()):
+        names = getattr(item, "fixturenames", ())
+        if "data_dir" in names:
             item.add_marker("data")
+        # What takes a process many seconds to start is started by one of them.
+        for costly in ("prefect_server", "_told"):
+            if costly in names:
+                item.add_marker(pytest.mark.xdist_group(costly))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
