@@ -6,7 +6,7 @@ Comes in: what a pivot found around an incident. Goes out: rows of `lead`, writt
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, Protocol
 
@@ -15,10 +15,8 @@ from sqlalchemy import Connection, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.sql import bindparam
 
-from intel.evidence import Evidence, Weighed, weigh
+from intel.evidence import Evidence, Weighed, speaking, weigh
 
-SPEAKS: Final = 3.0
-"""Bits from which a family counts as one that speaks for a lead: less is what one stranger in eight has, too."""
 _DIGITS: Final = 2
 """Bits and shares are kept so exactly: what only the clock moves is no change."""
 
@@ -26,13 +24,16 @@ _DIGITS: Final = 2
 # a circle. Writes nothing where a lead stands as it is. `fresh` tells what was inserted from what was changed (xmax is
 # 0 in a row that no other version preceded). Uses pk_lead.
 _SAVE: Final = """
-INSERT INTO lead (incident_id, entity_id, bits, depth, evidence)
-SELECT :incident_id, w.entity_id, w.bits, w.depth, w.evidence
-FROM jsonb_to_recordset(:leads) AS w (entity_id bigint, bits double precision, depth smallint, evidence jsonb)
+INSERT INTO lead (incident_id, entity_id, bits, families, depth, evidence)
+SELECT :incident_id, w.entity_id, w.bits, w.families, w.depth, w.evidence
+FROM jsonb_to_recordset(:leads) AS w (entity_id bigint, bits double precision, families text[], depth smallint,
+    evidence jsonb)
 ORDER BY w.entity_id
 ON CONFLICT (incident_id, entity_id) DO UPDATE
-SET bits = excluded.bits, depth = excluded.depth, evidence = excluded.evidence, changed_at = clock_timestamp()
-WHERE (lead.bits, lead.depth, lead.evidence) IS DISTINCT FROM (excluded.bits, excluded.depth, excluded.evidence)
+SET bits = excluded.bits, families = excluded.families, depth = excluded.depth, evidence = excluded.evidence,
+    changed_at = clock_timestamp()
+WHERE (lead.bits, lead.families, lead.depth, lead.evidence)
+    IS DISTINCT FROM (excluded.bits, excluded.families, excluded.depth, excluded.evidence)
 RETURNING entity_id, xmax = 0 AS fresh
 """
 # What a whole pivot no longer leads to. Uses pk_lead.
@@ -41,8 +42,8 @@ DELETE FROM lead WHERE incident_id = :incident_id AND entity_id <> ALL(:kept) RE
 """
 # What stands on a domain was taken away with it. Uses pk_lead, pk_entity, ix_entity_scope and pk_ownership_end.
 _READ: Final = """
-SELECT l.entity_id, e.kind, e.value, e.scope, coalesce(host(e.address), '') AS address, l.bits, l.depth, l.evidence,
-    l.found_at, l.changed_at, EXISTS (
+SELECT l.entity_id, e.kind, e.value, e.scope, coalesce(host(e.address), '') AS address, l.bits, l.families, l.depth,
+    l.evidence, l.found_at, l.changed_at, EXISTS (
         SELECT FROM ownership_end o WHERE o.entity_id = l.entity_id
     ) OR e.scope <> '' AND EXISTS (
         SELECT FROM entity d JOIN ownership_end o ON o.entity_id = d.id
@@ -77,7 +78,8 @@ class Neighbour(Protocol):
 class Lead(msgspec.Struct, frozen=True, kw_only=True, weakref=True):
     """Something that an incident led to.
 
-    `evidence` is the strongest first, `bits` what it comes to. `ended`: it is no longer whose it was. `found_at` and
+    `evidence` is the strongest first, `bits` what it comes to, `families` are those of it that speak for the same hand.
+    `ended`: it is no longer whose it was. `found_at` and
     `changed_at` are recorded times (UTC).
     """
 
@@ -87,16 +89,12 @@ class Lead(msgspec.Struct, frozen=True, kw_only=True, weakref=True):
     scope: str = ""
     address: str = ""
     bits: float
+    families: tuple[str, ...] = ()
     depth: int
     evidence: tuple[Evidence, ...] = ()
     found_at: datetime
     changed_at: datetime
     ended: bool = False
-
-    @property
-    def families(self) -> tuple[str, ...]:
-        """The families whose evidence speaks for it, each once, as a report weighs them."""
-        return speaking((one.evidence.family, one.counts) for one in weigh(self.evidence).pieces)
 
 
 class Saved(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,6 +117,7 @@ def save_leads(
         {
             "entity_id": one.entity_id,
             "bits": round(one.bits, _DIGITS),
+            "families": speaking(weigh(piece.evidence for piece in one.weighed.pieces).families),
             "depth": one.depth,
             "evidence": [_kept(piece.evidence) for piece in one.weighed.pieces],
         }
@@ -149,11 +148,3 @@ def _kept(piece: Evidence) -> Mapping[str, Any]:
     )
     whole: dict[str, Any] = msgspec.to_builtins(rounded)
     return {name: value for name, value in whole.items() if value not in ("", None)}
-
-
-def speaking(said: Iterable[tuple[str, float]]) -> tuple[str, ...]:
-    """The families that speak for it with `SPEAKS` bits at least, in their order. `said` is (family, bits)."""
-    sums: dict[str, float] = {}
-    for family, bits in said:
-        sums[family] = sums.get(family, 0.0) + bits
-    return tuple(family for family, bits in sums.items() if bits >= SPEAKS)

@@ -746,6 +746,7 @@ class Lead(Base):
     incident_id: Mapped[int] = mapped_column(ForeignKey("incident.id"), primary_key=True, comment="The incident")
     entity_id: Mapped[int] = mapped_column(ForeignKey("entity.id"), primary_key=True, comment="What it led to")
     bits: Mapped[float] = mapped_column(Float, comment="Evidence for the same hand, in bits, as of the last pivot")
+    families: Mapped[list[str]] = mapped_column(ARRAY(Text), comment="Families of evidence that speak for it")
     depth: Mapped[int] = mapped_column(SmallInteger, comment="Steps from what was reported")
     evidence: Mapped[list[Any]] = mapped_column(JSONB, comment="The evidence, strongest first: intel.evidence.Evidence")
     found_at: Mapped[datetime] = _recorded("When it was first led to")

@@ -20,6 +20,7 @@ from typing import Final
 from sqlalchemy import Connection, RowMapping, text
 
 from db.publishing_records import Evidence, FindingRecord
+from intel.evidence import FAMILIES
 
 _EVERYTHING: Final = (0, 1 << 62)
 
@@ -59,6 +60,7 @@ SELECT f.id, f.watch_id, f.rule, f.novelty, f.lapse, f.title, f.severity, f.stat
     coalesce(i.tlp, 0) AS incident_tlp, e.kind AS subject_kind, e.value AS subject,
     coalesce(it.kind, '') AS item_kind,
     (SELECT max(l.bits) FROM lead l JOIN entity le ON le.id = l.entity_id WHERE l.incident_id = w.incident_id
+        AND cardinality(l.families) >= {FAMILIES}
         AND (l.entity_id = f.subject_id OR (le.scope = e.scope AND le.scope <> ''))) AS lead_bits
 FROM finding f
 JOIN watch w ON w.id = f.watch_id
@@ -91,7 +93,7 @@ WITH named AS ({_ACTOR_NAMES}), said AS (
                        WHERE starts_with(c.name, 'tightened:')))) AS everywhere
 ), watched AS (
     SELECT w.id, concat_ws(' ', w.xmin, i.xmin, named.tlp, named.name,
-        (SELECT bit_xor(hashtextextended(concat_ws(' ', l.entity_id, l.bits), 0)) FROM lead l
+        (SELECT bit_xor(hashtextextended(concat_ws(' ', l.entity_id, l.bits, l.families), 0)) FROM lead l
          WHERE l.incident_id = w.incident_id)) AS said
     FROM watch w LEFT JOIN incident i ON i.id = w.incident_id LEFT JOIN named ON named.actor_id = w.actor_id
 )

@@ -100,6 +100,10 @@ class Weighed(msgspec.Struct, frozen=True, kw_only=True):
     level: str = Level.NOTHING
 
 
+SPEAKS: Final = 3.0
+"""Bits from which a family speaks for the same hand: less is what one stranger in eight has, too."""
+FAMILIES: Final = 2
+"""Families that have to speak for it before anything is concluded."""
 LESSENED: Final = 0.5
 """What each further piece of a family counts, of what the one before did."""
 
@@ -115,12 +119,10 @@ def weigh(
     caps: Mapping[str, float] | None = None,
     lessened: float = LESSENED,
     hard: Collection[str] = (),
-    least: float = 1.0,
 ) -> Weighed:
     """What pieces of evidence about one pair come to. The order in which they are given does not matter.
 
-    `caps` are the most bits of each family, `hard` the families that are hard to forge; a family counts for the level
-    from `least` bits on.
+    `caps` are the most bits of each family, `hard` the families that are hard to forge.
     """
     families: dict[str, float] = {}
     counted: list[Counted] = []
@@ -132,11 +134,16 @@ def weigh(
         families[family] = math.fsum(one.counts for one in counts)
     counted.sort(key=lambda one: (-abs(one.counts), *_order(one.evidence)))
     total = math.fsum(families.values())
-    speaking = {family for family, said in families.items() if said >= least}
+    said = speaking(families)
     level = Level.NOTHING
-    if total >= least:
-        level = Level.ACTOR if len(speaking) > 1 and speaking & set(hard) else Level.CLUSTER
+    if total >= SPEAKS:
+        level = Level.ACTOR if len(said) >= FAMILIES and set(said) & set(hard) else Level.CLUSTER
     return Weighed(bits=total, families=families, pieces=tuple(counted), level=level)
+
+
+def speaking(families: Mapping[str, float]) -> tuple[str, ...]:
+    """The families (and what each comes to, in bits) that speak for the same hand."""
+    return tuple(family for family, said in families.items() if said >= SPEAKS)
 
 
 def _without_echoes(pieces: Iterable[Evidence]) -> list[Evidence]:

@@ -2,6 +2,7 @@
 
 database_server      URL of a server's maintenance database; the account may create databases
 database_url         a migrated, empty warehouse, dropped after the test
+engine               an engine on that
 empty_database_url   a database without a table, dropped after the test
 data_dir             the folder of real data; the test is skipped, and counted, where it is missing
 """
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.pool import NullPool
 
@@ -67,6 +68,14 @@ def data_dir() -> Path:
     return _data_folder()
 
 
+def _memory() -> str | None:
+    """A folder in memory, where there is one with room: each temporary table is files, which a disk makes slowly."""
+    shared = Path("/dev/shm")
+    if not shared.is_dir() or not os.access(shared, os.W_OK | os.X_OK) or shutil.disk_usage(shared).free < 4 << 30:
+        return None
+    return str(shared)
+
+
 @pytest.fixture(scope="session")
 def database_server() -> Iterator[str]:
     """TEST_DATABASE_URL, or an embedded server of this (pytest-xdist) process's own."""
@@ -77,7 +86,7 @@ def database_server() -> Iterator[str]:
     from db import embedded
 
     # pytest's own folders have mode 700; run by root, the server's account could not get there.
-    folder = Path(tempfile.mkdtemp(prefix="lapsewatch-tests-"))
+    folder = Path(tempfile.mkdtemp(prefix="lapsewatch-tests-", dir=_memory()))
     folder.chmod(0o711)
     try:
         with embedded.acquire(folder / "postgres", databases=(), settings=_SERVER_SETTINGS) as lease:
@@ -102,6 +111,15 @@ def _template_database(database_server: str) -> Iterator[str]:
 @pytest.fixture
 def database_url(database_server: str, _template_database: str) -> Iterator[str]:
     yield from _database(database_server, _template_database)
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    from db.engine import open_engine
+
+    made = open_engine(database_url)
+    yield made
+    made.dispose()
 
 
 @pytest.fixture

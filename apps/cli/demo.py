@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,7 +28,6 @@ from apps.cli.findings import why
 from apps.cli.output import console, show_table
 from apps.cli.registration import registration
 from apps.cli.up import everything, taxii_address
-from db import findings as finding_queries
 from db import incidents, partners
 from db import status as status_queries
 from db.engine import warehouse
@@ -35,7 +35,7 @@ from intel.config.publishing import read_publishing
 from intel.facts import TLP
 from intel.settings import settings
 from lab.stories import Story, invented, real
-from tasks.watch import items
+from tasks.watch import items, queue
 
 COLLECT: Final = ("collect-cadence/hourly", {"cadence": "hourly"})
 # The story's days are minutes apart: what is due tomorrow is asked about today.
@@ -139,7 +139,7 @@ def _tell(engine: Engine, story: Story) -> list[str]:
             wrong += _incident(engine, day.incident)
     wrong += _run([("publish/partners", {})])
     _heading("What was found, and why")
-    for row in _list(engine, limit=story.explained):
+    for row in _heads(engine, limit=story.explained):
         console.print()
         why(row["finding"])
     for domain in story.registrations:
@@ -204,17 +204,19 @@ def _collected(engine: Engine) -> None:
     show_table(shown, columns, title="facts, by source", as_json=False)
 
 
-def _list(engine: Engine, *, limit: int) -> list[dict[str, Any]]:
+def _heads(engine: Engine, *, limit: int) -> list[dict[str, Any]]:
+    """The first finding of each group in the queue."""
     with engine.connect() as connection:
-        return finding_queries.list_findings(connection, limit=limit)
+        return [group.head.row for group in queue.queue(connection, now=datetime.now(UTC))[:limit]]
 
 
 def _findings(engine: Engine) -> None:
-    rows = [row | {"what": ("lapse: " if row["lapse"] else "") + row["title"]} for row in _list(engine, limit=12)]
+    heads = _heads(engine, limit=12)
+    rows = [row | {"what": ("lapse: " if row["lapse"] else "") + row["title"]} for row in heads]
     show_table(
         rows,
         ["finding", "severity", "watch", "rule", "what"],
-        title="open findings",
+        title="open findings, the first of each group",
         empty="no findings yet",
         as_json=False,
     )
@@ -223,16 +225,14 @@ def _findings(engine: Engine) -> None:
 def _next(engine: Engine) -> None:
     """What an analyst would look at next: the lapses first."""
     _heading("What to look at next")
-    for row in _list(engine, limit=5):
+    heads = _heads(engine, limit=5)
+    for row in heads:
         console.print(
             Text(f"  lapsewatch why {row['finding']}", style="bold"), Text(f"# {row['title'][:90]}", style="dim")
         )
-    queue = "# all that is open, grouped by what it has in common; `lapsewatch findings scorecard` sums up"
-    console.print(Text("  lapsewatch findings", style="bold"), Text(queue, style="dim"))
-    subjects = {
-        row["subject"]: row["subject_kind"] for row in _list(engine, limit=5) if row["subject_kind"] == "domain"
-    }
-    for subject in subjects:
+    said = "# all that is open, grouped by what it has in common; `lapsewatch findings scorecard` sums up"
+    console.print(Text("  lapsewatch findings", style="bold"), Text(said, style="dim"))
+    for subject in dict.fromkeys(row["subject"] for row in heads if row["subject_kind"] == "domain"):
         console.print(
             Text(f"  lapsewatch show {subject}", style="bold"), Text("# all that is known of it", style="dim")
         )

@@ -32,6 +32,7 @@ def upgrade() -> None:
     sa.Column('incident_id', sa.BigInteger(), nullable=False, comment='The incident'),
     sa.Column('entity_id', sa.BigInteger(), nullable=False, comment='What it led to'),
     sa.Column('bits', sa.Float(), nullable=False, comment='Evidence for the same hand, in bits, as of the last pivot'),
+    sa.Column('families', postgresql.ARRAY(sa.Text()), nullable=False, comment='Families of evidence that speak for it'),
     sa.Column('depth', sa.SmallInteger(), nullable=False, comment='Steps from what was reported'),
     sa.Column('evidence', postgresql.JSONB(astext_type=sa.Text()), nullable=False, comment='The evidence, strongest first: intel.evidence.Evidence'),
     sa.Column('found_at', sa.DateTime(timezone=True), server_default=sa.text('clock_timestamp()'), nullable=False, comment='When it was first led to (recorded time)'),

@@ -17,9 +17,7 @@ from typing import Final
 
 import msgspec
 
-from db.leads import SPEAKS, speaking
-from intel.evidence import LESSENED, Counted, Evidence, Family, weigh
-from tasks.assess.judgement import NEEDED
+from intel.evidence import FAMILIES, LESSENED, SPEAKS, Counted, Evidence, Family, Weighed, speaking, weigh
 from tasks.assess.likelihood import Confidence, confidence, in_words
 
 PRIOR: Final = 12.0
@@ -84,11 +82,11 @@ def compare(evidence: Sequence[Evidence], scale: Scale | None = None) -> Weighin
     """Weigh the explanations of one lead."""
     of = Scale() if scale is None else scale
     weighed = weigh(evidence, caps=of.caps, lessened=of.lessened)
-    chances, families, answer = _answer(weighed.pieces)
+    chances, families, answer = _answer(weighed)
     flips = []
     for piece in {one.evidence for one in weighed.pieces if one.counts > 0} if answer else ():
         without = weigh([one for one in evidence if one != piece], caps=of.caps, lessened=of.lessened)
-        if _answer(without.pieces)[2] != answer:
+        if _answer(without)[2] != answer:
             flips.append(piece)
     telling = [one for one in weighed.pieces if _apart(one) > 0]
     return Weighing(
@@ -113,14 +111,14 @@ def _apart(piece: Counted) -> float:
     return piece.counts - service_bits(piece)
 
 
-def _answer(pieces: Sequence[Counted]) -> tuple[dict[str, float], tuple[str, ...], str]:
+def _answer(weighed: Weighed) -> tuple[dict[str, float], tuple[str, ...], str]:
     """(chances, families that speak for it, the answer)."""
-    same = sum(one.counts for one in pieces) - PRIOR
-    shared = sum(service_bits(one) for one in pieces) - PRIOR + SERVICE
+    same = weighed.bits - PRIOR
+    shared = sum(service_bits(one) for one in weighed.pieces) - PRIOR + SERVICE
     top = max(same, shared, 0.0)
     weights = {SAME: 2 ** (same - top), SHARED: 2 ** (shared - top), UNKNOWN: 2**-top}
     whole = math.fsum(weights.values())
     chances = {name: weight / whole for name, weight in weights.items()}
-    families = speaking((one.evidence.family, one.counts) for one in pieces)
+    families = speaking(weighed.families)
     likeliest = max(chances, key=lambda name: chances[name])
-    return chances, families, likeliest if len(families) >= NEEDED else ""
+    return chances, families, likeliest if len(families) >= FAMILIES else ""

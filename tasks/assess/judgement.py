@@ -8,12 +8,10 @@ from one mistake, one copied list or one forged habit.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Final
 
 import msgspec
 
-NEEDED: Final = 2
-"""Families that must speak for an answer before it is given."""
+from intel.evidence import FAMILIES
 
 
 class Point(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,7 +57,7 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
 
 def judge(options: Sequence[Option], *, lacking: str = "") -> Judgement:
     """Choose between options by the rule above. The order of options and points does not matter."""
-    standing = [one for one in options if one.pro_families >= NEEDED and one.pro_families > one.contra_families]
+    standing = [one for one in options if one.pro_families >= FAMILIES and one.pro_families > one.contra_families]
     standing.sort(key=lambda one: one.contra_families - one.pro_families)
     most = standing[0].pro_families - standing[0].contra_families if standing else 0
     best = [one for one in standing if one.pro_families - one.contra_families == most]

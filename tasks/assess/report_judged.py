@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from tasks.assess.judgement import NEEDED, Judgement, Point
+from intel.evidence import FAMILIES
+from tasks.assess.judgement import Judgement, Point
 
 
 def judged(question: str, found: Judgement) -> Iterator[str]:
@@ -29,7 +30,7 @@ def summary(question: str, found: Judgement) -> str:
     """The answer in a sentence without its stop."""
     if found.chosen is None:
         return (
-            f"Not enough evidence for {question}: an answer takes {NEEDED} families of evidence, and more than its"
+            f"Not enough evidence for {question}: an answer takes {FAMILIES} families of evidence, and more than its"
             " rivals"
         )
     return (

@@ -18,7 +18,7 @@ from intel.config.evidence import Acts, read_evidence
 from intel.config.organisation import Organisation, read_organisation
 from intel.entities import PERSONAL, Kind, entity, masked
 from intel.errors import ReadError
-from intel.evidence import Weighed
+from intel.evidence import FAMILIES, Weighed
 from intel.settings import settings
 from tasks.enrich.records import Case
 from tasks.enrich.registration import is_registrable
@@ -26,8 +26,6 @@ from tasks.pivot.hubs import hubs_of
 from tasks.pivot.pivot import evidence_between, pivot
 from tasks.pivot.records import Budget, Neighbour, Neighbourhood
 
-FAMILIES: Final = 2
-"""Families of evidence that a lead needs before anything is done about it unasked."""
 TOP: Final = 200
 _BUDGET: Final = Budget(depth=2, seconds=10.0)
 _NOTES: Final = 15

@@ -16,8 +16,7 @@ what is learned from changed.
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
@@ -25,13 +24,10 @@ import msgspec
 from sqlalchemy import Connection, Engine, text
 
 from db import alike, runs
-from db.engine import what_failed, where
-from intel.errors import WarehouseError
 from tasks.watch.alike_found import Model, judge
 from tasks.watch.alike_learn import glance, learn, read_state, write_state
-from tasks.watch.monitor import PENDING, Monitored, in_transaction, is_gone, prepare
-
-log = logging.getLogger(__name__)
+from tasks.watch.monitor import PENDING, Monitored, prepare
+from tasks.watch.pieces import Pieces, in_transaction
 
 CHUNK: Final = 2_000
 """Domains whose profiles are in memory at once."""
@@ -68,46 +64,29 @@ class _Run:
         self._left = most
         self._findings = 0
         self._domains = 0
-        self._failed: dict[str, str] = {}
+        self._pieces = Pieces(engine, alike.NAME)
 
     def all(self, pending: Sequence[int], since: str | None, seen: str) -> Monitored:
         """What ended or is open, then the batches, then history."""
-        self._try(partial(self._again, since=since, seen=seen), "what was found")
+        self._pieces.judge("what was found", partial(self._again, since=since, seen=seen))
         judged = 0
         if not self._models:
             in_transaction(self._engine, partial(_judged, batch_ids=pending))
             judged = len(pending)
         else:
             for batch_id in pending:
-                if self._left <= 0:
-                    break
-                while (ended := self._try(partial(self._batch, batch_id=batch_id), f"batch {batch_id}")) is False:
-                    if self._left <= 0:
-                        break
-                judged += bool(ended)
+                judged += self._chunks(f"batch {batch_id}", partial(self._batch, batch_id=batch_id))
             for model in self._models:
-                while (
-                    self._left > 0 and self._try(partial(self._sweep, model=model), f"watch {model.watch_id}") is False
-                ):
-                    continue
-        if self._failed:
-            told = ", ".join(f"{what} ({said})" for what, said in list(self._failed.items())[:5])
-            raise WarehouseError(
-                f"couldn't compare {len(self._failed)} batches or watches with known habits: {told}; the others are"
-                " done, and the next run tries these again"
-            )
+                self._chunks(f"watch {model.watch_id}", partial(self._sweep, model=model))
+        self._pieces.tell("batches or watches")
         return Monitored(monitor=alike.NAME, batches=judged, items=self._domains, findings=self._findings)
 
-    def _try(self, work: partial[bool], what: str) -> bool | None:
-        """Whether the work is at its end; None where it failed, which is kept: the rest is done all the same."""
-        try:
-            return in_transaction(self._engine, work)
-        except Exception as error:
-            if is_gone(error):
-                raise
-            self._failed[what] = what_failed(error)
-            log.error("alike: %s: %s\n%s", what, self._failed[what], where(error))  # noqa: TRY400 - it may quote a row
-            return None
+    def _chunks(self, what: str, work: Callable[[Connection], bool]) -> bool:
+        """Do the work, a transaction for each chunk, while domains may be scored; whether it came to its end."""
+        ended: bool | None = False
+        while ended is False and self._left > 0:
+            ended = self._pieces.judge(what, work)
+        return bool(ended)
 
     def _again(self, connection: Connection, *, since: str | None, seen: str) -> bool:
         values = {"rule": alike.RULE, "since": since or "-infinity", "watches": [one.watch_id for one in self._models]}

@@ -20,29 +20,20 @@ its end, and `lapsewatch status` shows it.
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable
 from functools import partial
-from typing import Final, TypeVar
+from typing import Final
 
 import msgspec
-import psycopg
 from sqlalchemy import Connection, Engine, text
-from sqlalchemy.exc import DBAPIError
 
 from db import ownership, ownership_effects, runs, watching_match, watching_store, watching_versions
-from db.engine import what_failed, where
 from db.watching import lock_items
 from db.watching_rules import MENTIONS
-from intel.errors import WarehouseError
 from intel.names import default_suffixes
 from tasks.watch import store
 from tasks.watch.lapses import Judging
+from tasks.watch.pieces import Pieces, in_transaction
 from tasks.watch.rules import of_monitor
-
-log = logging.getLogger(__name__)
-
-Result = TypeVar("Result")
 
 CHUNK: Final = 5_000
 """Items of one backward sweep's transaction."""
@@ -102,24 +93,16 @@ def watch(engine: Engine, monitor: Monitor, *, chunk: int = CHUNK) -> Monitored:
     then everything else that was due is done.
     """
     batches, items, findings = 0, 0, 0
-    failed: dict[int, str] = {}
+    pieces = Pieces(engine, monitor.name)
     with runs.exclusive(engine, f"monitor:{monitor.name}"):
         while True:
             _follow_new(engine)
             with engine.connect() as connection:
                 pending = connection.execute(text(PENDING), {"monitor": monitor.name}).scalars().all()
-            due = [batch_id for batch_id in pending if batch_id not in failed]
+            due = [batch_id for batch_id in pending if f"batch {batch_id}" not in pieces.failed]
             for batch_id in due:
-                try:
-                    findings += in_transaction(engine, partial(_judge, monitor=monitor, batch_id=batch_id))
-                    batches += 1
-                except Exception as error:
-                    if is_gone(error):
-                        raise
-                    failed[batch_id] = what_failed(error)
-                    log.error(  # noqa: TRY400 - the traceback without the error, whose words may quote a row
-                        "%s: batch %s: %s\n%s", monitor.name, batch_id, failed[batch_id], where(error)
-                    )
+                found = pieces.judge(f"batch {batch_id}", partial(_judge, monitor=monitor, batch_id=batch_id))
+                findings, batches = findings + (found or 0), batches + (found is not None)
             swept = 0
             while True:
                 taken, found = in_transaction(engine, partial(_sweep, monitor=monitor, size=chunk))
@@ -130,12 +113,7 @@ def watch(engine: Engine, monitor: Monitor, *, chunk: int = CHUNK) -> Monitored:
             items += swept
             if not due and not swept:
                 break
-    if failed:
-        told = ", ".join(f"{batch_id} ({said})" for batch_id, said in list(failed.items())[:5])
-        raise WarehouseError(
-            f"couldn't judge {len(failed)} batches for the monitor of {monitor.name}: {told}; the others are judged,"
-            " and the next run tries these again"
-        )
+    pieces.tell("batches")
     return Monitored(monitor=monitor.name, batches=batches, items=items, findings=findings)
 
 
@@ -144,20 +122,6 @@ def prepare(connection: Connection) -> None:
     connection.exec_driver_sql("SET LOCAL jit = off")
     connection.exec_driver_sql("SET LOCAL work_mem = '64MB'")
     connection.exec_driver_sql(watching_match.TEMPORARY)
-
-
-def is_gone(error: Exception) -> bool:
-    """Whether the database is: the other batches would fail as well, each after a wait."""
-    if not isinstance(error, DBAPIError):
-        return isinstance(error, psycopg.OperationalError) and error.sqlstate is None
-    lost = isinstance(error.orig, psycopg.OperationalError) and error.orig.sqlstate is None
-    return error.connection_invalidated or lost
-
-
-def in_transaction(engine: Engine, work: Callable[[Connection], Result]) -> Result:
-    """What the work returns, committed."""
-    with engine.begin() as connection:
-        return work(connection)
 
 
 def _follow_new(engine: Engine) -> None:

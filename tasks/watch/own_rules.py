@@ -16,7 +16,6 @@ rule; one that commits after it is judged with the rule in sight.
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -27,7 +26,6 @@ import msgspec
 from sqlalchemy import Connection, Engine, select, text
 
 from db import rules_store, runs, watch_rules
-from db.engine import what_failed, where
 from db.models import Watch
 from db.rules_load import load_histories
 from db.watch_rules import OwnRule
@@ -37,15 +35,14 @@ from intel.rules import read_rule, rule_digest
 from intel.rules.histories import Step, tested
 from intel.rules.records import Rule
 from tasks.watch import own_rules_history
-from tasks.watch.monitor import PENDING, Monitored, in_transaction, is_gone, prepare
+from tasks.watch.monitor import PENDING, Monitored, prepare
 from tasks.watch.own_rules_history import DryRun, chunks, dry_run, explain, judge_history, without_burst
 from tasks.watch.own_rules_named import with_registrars
 from tasks.watch.own_rules_store import write
+from tasks.watch.pieces import Pieces, in_transaction
 from tasks.watch.rules import BY_NAME
 
 __all__ = ["DryRun", "add_rule", "check_name", "dry_run", "monitor", "read_own"]
-
-log = logging.getLogger(__name__)
 
 MONITOR: Final = "rules"
 MOST_TOUCHED: Final = 20_000
@@ -81,33 +78,32 @@ def monitor(engine: Engine) -> Monitored:
     then everything else that was due is done.
     """
     batches, swept, findings = 0, 0, 0
-    failed: dict[str, str] = {}
+    pieces = Pieces(engine, MONITOR)
     with runs.exclusive(engine, f"monitor:{MONITOR}"):
         while True:
             with engine.connect() as connection:
                 pending = connection.execute(text(PENDING), {"monitor": MONITOR}).scalars().all()
                 known = watch_rules.list_rules(connection, active=True)
-                due = [own for own in known if own.swept != _mark(connection, own) and f"rule {own.id}" not in failed]
+                due = [
+                    own
+                    for own in known
+                    if own.swept != _mark(connection, own) and f"rule {own.id}" not in pieces.failed
+                ]
             for own in due:
-                found = _try(engine, partial(_sweep, rule_id=own.id), f"rule {own.id}", failed)
+                found = pieces.judge(f"rule {own.id}", partial(_sweep, rule_id=own.id))
                 findings, swept = findings + (found or 0), swept + (found is not None)
-            batch_ids = [one for one in pending if f"batch {one}" not in failed]
-            if len(due) == len(known) and not failed:
+            batch_ids = [one for one in pending if f"batch {one}" not in pieces.failed]
+            if len(due) == len(known) and not pieces.failed:
                 # Those batches were committed before the first of the sweeps began: each has seen them.
                 in_transaction(engine, partial(_judged, batch_ids=batch_ids))
                 batches += len(batch_ids)
             else:
                 for batch_id in batch_ids:
-                    found = _try(engine, partial(_judge, batch_id=batch_id), f"batch {batch_id}", failed)
+                    found = pieces.judge(f"batch {batch_id}", partial(_judge, batch_id=batch_id))
                     findings, batches = findings + (found or 0), batches + (found is not None)
             if not due and not batch_ids:
                 break
-    if failed:
-        told = ", ".join(f"{what} ({said})" for what, said in list(failed.items())[:5])
-        raise WarehouseError(
-            f"couldn't judge {len(failed)} batches or rules for the monitor of rules: {told}; the others are judged,"
-            " and the next run tries these again"
-        )
+    pieces.tell("batches or rules")
     return Monitored(monitor=MONITOR, batches=batches, items=swept, findings=findings)
 
 
@@ -128,18 +124,6 @@ def _is_readable(own: OwnRule) -> bool:
     except ConfigError:
         return False
     return True
-
-
-def _try(engine: Engine, work: partial[int], what: str, failed: dict[str, str]) -> int | None:
-    """What the work returns; None where it failed, which is kept, so that the rest is done all the same."""
-    try:
-        return in_transaction(engine, work)
-    except Exception as error:
-        if is_gone(error):
-            raise
-        failed[what] = what_failed(error)
-        log.error("rules: %s: %s\n%s", what, failed[what], where(error))  # noqa: TRY400 - the traceback may quote a row
-        return None
 
 
 def _begin(connection: Connection) -> None:

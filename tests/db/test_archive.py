@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,20 +16,12 @@ from db.archive_duckdb import connect
 from db.archive_hunt import fetch
 from db.archive_manifest import Held, held
 from db.archive_store import open_store
-from db.engine import open_engine
 from intel.config.ct import Archive
 from intel.ct_archived import Archived
 from intel.errors import ConfigError, UnavailableError
 from lab.archived import columns
 from tests import factories
 from tests.archives import NOON, ON, entry, found, keep, sha, written
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    made = open_engine(database_url)
-    yield made
-    made.dispose()
 
 
 def files(home: Path) -> list[str]:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -17,19 +16,11 @@ from db import archive_compact, runs
 from db.archive_compact import compact, due
 from db.archive_manifest import Held, held
 from db.archive_retain import tidy
-from db.engine import open_engine
 from intel.ct_archived import Archived
 from intel.errors import BusyError
 from tests.archives import NOON, ON, entry, found, keep, written
 
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    made = open_engine(database_url)
-    yield made
-    made.dispose()
 
 
 def standing(engine: Engine, **values: Any) -> list[Held]:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ from db.archive_compact import compact
 from db.archive_duckdb import connect
 from db.archive_hunt import Wanted, ask
 from db.archive_store import open_store
-from db.engine import open_engine
 from intel.config.ct import Archive
 from intel.errors import ConfigError
 from tests.archives import NOON, ON, entry, found, indexed, keep, row, sha, written
@@ -31,13 +29,6 @@ ENTRIES = [
     entry(6, "w*.heron.example", addresses=("192.0.2.7",)),
     entry(7, "login-bank7.shop.test", "login-bank.shop.test", fingerprint=sha("seven"), tbs=sha("tbs of seven")),
 ]
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    made = open_engine(database_url)
-    yield made
-    made.dispose()
 
 
 @pytest.fixture(params=["as followed", "compacted"])

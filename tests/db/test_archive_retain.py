@@ -3,7 +3,6 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,18 +15,10 @@ from db.archive import add_segment
 from db.archive_manifest import held
 from db.archive_retain import OWNER, tidy
 from db.archive_store import scratch
-from db.engine import open_engine
 from intel.config.ct import Archive
 from intel.errors import BusyError, ConfigError, UnavailableError
 from tests import factories
 from tests.archives import NOON, ON, entry, found, keep, written
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    made = open_engine(database_url)
-    yield made
-    made.dispose()
 
 
 def days_ago(days: float) -> int:

@@ -9,20 +9,12 @@ from sqlalchemy import Connection, Engine, insert
 
 from db import ct_logs, runs
 from db.ct_logs import Synced, source_name, sync_logs
-from db.engine import open_engine
 from db.models import ArchiveSegment
 from intel.ct_log_list import read_log_list
 from intel.errors import ReadError
 from intel.merkle import Frontier
 from tests import factories
 from tests.ct_lists import MADE, list_json, log_json, tiled_json
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    made = open_engine(database_url)
-    yield made
-    made.dispose()
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -8,7 +7,6 @@ import pytest
 from sqlalchemy import Engine, text
 
 from db.archive import clock
-from db.engine import open_engine
 from db.hunt_terms import learn, terms
 from intel.match.certificates import WatchSet
 from tests import factories
@@ -16,13 +14,6 @@ from tests.archives import sha
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 KEY = f"sha256:{sha('key').hex()}"
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    made = open_engine(database_url)
-    yield made
-    made.dispose()
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, text
 from db import incidents
 from db.engine import open_engine
 from db.entities import ensure_entities
-from db.leads import read_leads, save_leads, speaking
+from db.leads import read_leads, save_leads
 from intel.entities import guess
 from intel.evidence import Evidence, Weighed, weigh
 
@@ -53,7 +53,7 @@ def test_the_same_leads_again_write_nothing(connection: Connection) -> None:
     assert (first.value, first.bits, first.families, first.ended) == (
         "one.example",
         21.35,
-        ("naming", "certificate"),
+        ("certificate", "naming"),
         False,
     )
     assert first.evidence[0] == Evidence(family="naming", trait="naming", what="x", bits=12.35, overlap=0.0)
@@ -98,7 +98,3 @@ def test_a_leads_families_are_those_of_its_weighing(connection: Connection) -> N
     evidence = (("naming", 12.0), ("time", 1.6), ("time", 1.5))  # the second of a family counts a half
     save_leads(connection, number, [found(connection, "one.example", *evidence)])
     assert read_leads(connection, number)[0].families == ("naming",)
-
-
-def test_a_family_speaks_from_three_bits_on() -> None:
-    assert speaking([("naming", 2.0), ("naming", 2.0), ("hosting", 2.9), ("tool", -5.0)]) == ("naming",)

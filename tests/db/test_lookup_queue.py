@@ -1,28 +1,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-import pytest
 from sqlalchemy import Engine, text
 
 from db import lookup_queue as wishes
 from db import lookup_timetable as timetable
-from db.engine import open_engine
 from db.entities import ensure_entities
 from db.lookup_queue import Priority, Wanted
 from intel.entities import Kind, entity
 
 NOW = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
 LEASE = NOW + timedelta(minutes=10)
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    made = open_engine(database_url)
-    yield made
-    made.dispose()
 
 
 def ids_of(engine: Engine, *names: str) -> list[int]:

@@ -1,26 +1,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import Engine
 
 from db import lookup_servers as servers
-from db.engine import open_engine
 from intel.config.lookups import Manners, Pace, server_key
 
 NOW = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
 PACE = Pace(per_minute=60, burst=3, per_day=10)
 MANNERS = Manners(default=PACE)
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    made = open_engine(database_url)
-    yield made
-    made.dispose()
 
 
 def take(

@@ -8,7 +8,6 @@ import pytest
 from sqlalchemy import Connection, Engine, text
 
 from db import prevalence
-from db.engine import open_engine
 from db.prevalence import Counted
 from intel.evidence import Prevalence
 from intel.traits import Trait, trait_digest
@@ -23,13 +22,6 @@ def _digest(value: str, name: str = "suffix") -> bytes:
 def _counted(name: str, total: int, traits: dict[str, int] | None = None, *, partial: bool = False) -> Counted:
     known = {"suffix": total} if traits is None else traits
     return Counted(name=name, title=f"things of {name}", total=total, traits=known, as_of=AT, partial=partial)
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    made = open_engine(database_url)
-    yield made
-    made.dispose()
 
 
 @pytest.fixture

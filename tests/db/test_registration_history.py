@@ -1,16 +1,13 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
-import pytest
 from sqlalchemy import Connection, Engine, insert, text
 
 from db import registrars
 from db import registration_history as store
-from db.engine import open_engine
 from db.models import OwnershipEnd, SeenDomain, ZoneSnapshot
 from intel.facts import State
 from intel.registration import Outcome
@@ -19,13 +16,6 @@ from tests import factories as make
 from tests.registrations import DAY, DOMAIN, NOBODY, PERSON, answer, day, not_found, record, silence, value
 
 RDAP = Voice(source="rdap", tier="registrar")
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    made = open_engine(database_url)
-    yield made
-    made.dispose()
 
 
 def told(engine: Engine, entity_id: int) -> store.Told:

@@ -23,7 +23,6 @@ from db import (
     watching_versions,
     watching_whole,
 )
-from db.engine import open_engine
 from db.watching import Definition, Item, list_watches, put_watch, remove_watch
 from tasks.watch.monitor import prepare
 
@@ -69,13 +68,6 @@ INSERT INTO watch_found SELECT 'same-domain', 1, md5(n::text)::uuid, n, n, NULL,
 FROM generate_series(1, 5) n;
 ANALYZE watch_found
 """
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    made = open_engine(database_url)
-    yield made
-    made.dispose()
 
 
 @pytest.fixture

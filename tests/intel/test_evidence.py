@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from intel.config.evidence import read_evidence
 from intel.errors import ConfigError
-from intel.evidence import Evidence, Family, Level, Prevalence, bits, weigh
+from intel.evidence import Evidence, Family, Level, Prevalence, bits, speaking, weigh
 from intel.facts import Predicate
 from intel.settings import CHECKOUT
 
@@ -115,3 +115,7 @@ def test_a_wrong_number_is_said_with_its_place(tmp_path: Path) -> None:
     (tmp_path / "evidence.yaml").write_text(yaml.safe_dump(value), "utf-8")
     with pytest.raises(ConfigError, match=r"links.resolves-to.shared.m"):
         read_evidence(tmp_path)
+
+
+def test_a_family_speaks_from_three_bits_on() -> None:
+    assert speaking({"naming": 3.0, "hosting": 2.9, "tool": -5.0}) == ("naming",)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from db.incidents import Incident, Item
 from db.leads import Lead
 from intel.config.organisation import Organisation
-from intel.evidence import Evidence, Prevalence
+from intel.evidence import Evidence, Prevalence, speaking, weigh
 from tasks.assess.aims import CRIME, aim, motivation
 from tasks.assess.branches import Branches, branches
 from tasks.assess.material import Material, Said, words_of
@@ -35,7 +35,7 @@ CDN = Evidence(family="hosting", trait="resolves-to", what="198.51.100.7", bits=
 def lead(number: int, value: str, *evidence: Evidence, **values: object) -> Lead:
     made = Lead(
         entity_id=number, kind="domain", value=value, scope=value, bits=20, depth=2, evidence=evidence, found_at=NOON,
-        changed_at=NOON,
+        changed_at=NOON, families=speaking(weigh(evidence).families),
     )  # fmt: skip
     return msgspec.structs.replace(made, **values)
 
