@@ -20,7 +20,6 @@ from typing import Final
 from sqlalchemy import Connection, RowMapping, text
 
 from db.publishing_records import Evidence, FindingRecord
-from intel.evidence import FAMILIES
 
 _EVERYTHING: Final = (0, 1 << 62)
 
@@ -59,9 +58,7 @@ SELECT f.id, f.watch_id, f.rule, f.novelty, f.lapse, f.title, f.severity, f.stat
     named.name AS actor_name, coalesce(named.tlp, 0) AS actor_name_tlp, coalesce(i.publish, true) AS released,
     coalesce(i.tlp, 0) AS incident_tlp, e.kind AS subject_kind, e.value AS subject,
     coalesce(it.kind, '') AS item_kind,
-    (SELECT max(l.bits) FROM lead l JOIN entity le ON le.id = l.entity_id WHERE l.incident_id = w.incident_id
-        AND cardinality(l.families) >= {FAMILIES}
-        AND (l.entity_id = f.subject_id OR (le.scope = e.scope AND le.scope <> ''))) AS lead_bits
+    led.bits AS lead_bits, coalesce(led.families, 0) AS lead_families
 FROM finding f
 JOIN watch w ON w.id = f.watch_id
 JOIN entity e ON e.id = f.subject_id
@@ -69,6 +66,12 @@ LEFT JOIN entity a ON a.id = w.actor_id AND NOT a.kind = ANY(:personal)
 LEFT JOIN ({_ACTOR_NAMES}) named ON named.actor_id = a.id
 LEFT JOIN incident i ON i.id = w.incident_id
 LEFT JOIN watch_item it ON it.id = f.item_id
+LEFT JOIN LATERAL (
+    SELECT l.bits, cardinality(l.families) AS families FROM lead l JOIN entity le ON le.id = l.entity_id
+    WHERE l.incident_id = w.incident_id
+        AND (l.entity_id = f.subject_id OR (le.scope = e.scope AND le.scope <> ''))
+    ORDER BY l.bits DESC, l.entity_id LIMIT 1
+) led ON true
 WHERE f.id >= :low AND f.id < :high
 """  # noqa: S608 - put together from constants
 

@@ -43,7 +43,7 @@ class FindingRecord(msgspec.Struct, frozen=True, kw_only=True):
     the least. `released` is false where the watch is from an incident that is not for publication; `incident_tlp` is
     the incident's, 0 without one.
     `lead_bits` is the evidence (bits) by which an incident leads to the subject, or to the domain that it stands on;
-    None where it is no lead.
+    None where it is no lead. `lead_families` are the families of evidence that speak for it.
     `event_time` is event time; `found_at`, `changed_at` and `watch_created_at` are recorded times, all UTC.
     """
 
@@ -69,6 +69,7 @@ class FindingRecord(msgspec.Struct, frozen=True, kw_only=True):
     found_at: datetime
     changed_at: datetime
     lead_bits: float | None = None
+    lead_families: int = 0
     evidence: tuple[Evidence, ...] = ()
 
 

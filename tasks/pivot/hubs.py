@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final
 
 from intel.config.hubs import ClassEntry, EndEntry, HubsFile, read_hub_values, read_hubs
@@ -37,6 +37,12 @@ _NOBODY: Final = {
 _ENDS: Final = {"seized": HubClass.SEIZURE, "sinkholed": HubClass.SINKHOLE}
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 _CUSTOMERS: Final = "a stranger's place there, not the service's own: "
+
+
+@lru_cache(maxsize=65_536)
+def links_nothing(item: Entity) -> bool:
+    """Whether sharing an entity says nothing about the hand, by a list or by configs/hubs*."""
+    return any(not hub.links for hub in hubs_of(item))
 
 
 def hubs_of(item: Entity, *, predicate: str = "") -> list[Hub]:

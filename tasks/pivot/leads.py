@@ -22,7 +22,7 @@ from intel.evidence import FAMILIES, Weighed
 from intel.settings import settings
 from tasks.enrich.records import Case
 from tasks.enrich.registration import is_registrable
-from tasks.pivot.hubs import hubs_of
+from tasks.pivot.hubs import links_nothing
 from tasks.pivot.pivot import evidence_between, pivot
 from tasks.pivot.records import Budget, Neighbour, Neighbourhood
 
@@ -186,4 +186,4 @@ def _is_shared(lead: Lead) -> bool:
             found.append(entity(Kind.DOMAIN, lead.scope))
     except ReadError:
         return True
-    return lead.ended or any(not hub.links for one in found for hub in hubs_of(one))
+    return lead.ended or any(links_nothing(one) for one in found)

@@ -123,7 +123,12 @@ def _wanted(one: Exported, ours: _Ours) -> Blocked | None:
 
 def _domain(name: str, ours: _Ours) -> Blocked | None:
     registrable = default_suffixes().registrable(name)
-    if not registrable or ours.has_name(name) or _is_hub(Kind.DOMAIN, name) or _is_hub(Kind.DOMAIN, registrable):
+    if (
+        not registrable
+        or ours.has_name(name)
+        or _hits_strangers(Kind.DOMAIN, name)
+        or _hits_strangers(Kind.DOMAIN, registrable)
+    ):
         return None
     return Blocked(kind="domain", value=name)
 
@@ -134,31 +139,31 @@ def _network(value: str, ours: _Ours) -> Blocked | None:
     if nobodys or network.prefixlen < _WIDEST[network.version] or ours.has_network(network):
         return None
     kind = Kind.NETWORK if "/" in value else Kind.IP
-    return None if _is_hub(kind, value) or _holds_hub(network) else Blocked(kind="ip", value=value)
+    return None if _hits_strangers(kind, value) or _holds_hub(network) else Blocked(kind="ip", value=value)
 
 
 def _url(value: str, ours: _Ours) -> Blocked | None:
     item = entity(Kind.URL, value)
     if holds_email(value) or "@" in value or not value.isprintable():
         return None
-    if item.scope and (ours.has_name(item.scope) or _is_hub(Kind.DOMAIN, item.scope)):
+    if item.scope and (ours.has_name(item.scope) or _hits_strangers(Kind.DOMAIN, item.scope)):
         return None
     if item.address and _network(item.address, ours) is None:
         return None
-    if _is_hub(Kind.URL, value):
+    if _hits_strangers(Kind.URL, value):
         return None
     return Blocked(kind="url", value=value.removeprefix("//"))
 
 
-def _is_hub(kind: str, value: str) -> bool:
-    """Whether anything knows it as good or shared: blocking it would hit strangers."""
+def _hits_strangers(kind: str, value: str) -> bool:
+    """Whether anything knows it as good or shared, so that blocking it would."""
     return any(hub.hub not in _HARMLESS for hub in hubs_of(entity(kind, value)))
 
 
 def _holds_hub(network: _Network) -> bool:
     """Whether one of the addresses in a network is known as good or shared; of IPv6, which has too many, none is."""
     within = network if network.version == 4 and network.num_addresses > 1 else ()
-    return any(_is_hub(Kind.IP, str(one)) for one in within)
+    return any(_hits_strangers(Kind.IP, str(one)) for one in within)
 
 
 def _is_address(text: str) -> bool:

@@ -24,6 +24,7 @@ from stix2.v21 import ExtensionDefinition, Identity, Indicator, Infrastructure, 
 
 from db.publishing_records import FindingRecord, floor
 from intel.errors import PublishError
+from intel.evidence import FAMILIES
 from intel.facts import TLP
 from tasks.assess.hypotheses import PRIOR
 from tasks.publish.decide import holds_email
@@ -303,9 +304,17 @@ def _relation(finding: FindingRecord, tlp: TLP, publisher: Publisher, slot: Slot
 
 
 def _inferred(finding: FindingRecord) -> dict[str, Any]:
-    """What a tie to a lead says besides: that it is inferred, and how likely it is (STIX 2.1, section 3.2)."""
+    """What a tie to a lead says besides: that it is inferred, and how likely it is (STIX 2.1, section 3.2).
+
+    Evidence of too few families is not enough for a likelihood, as in the report.
+    """
     if finding.lead_bits is None:
         return {}
+    if finding.lead_families < FAMILIES:
+        return {
+            "description": "Inferred from what both have in common, and stated by nobody: not enough evidence to say"
+            " how likely it is the same hand."
+        }
     return {
         "confidence": likelihood(finding.lead_bits),
         "description": "Inferred from what both have in common, and stated by nobody: the confidence is the likelihood"

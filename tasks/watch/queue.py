@@ -25,8 +25,8 @@ from sqlalchemy import Connection
 
 from db import finding_queue
 from intel.entities import Entity, Kind, digest
+from tasks.pivot.hubs import links_nothing
 from tasks.watch.describe import shown
-from tasks.watch.queue_hubs import is_hub
 
 LAPSE: Final = 10
 NEWNESS: Final = 10
@@ -108,7 +108,7 @@ def read_ties(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> dict
     """What each finding could share, hubs left out."""
     found: dict[int, set[Tie]] = {
         row["finding"]: set(
-            _of(row["subject_kind"], row["subject"], row["subject_scope"], row["subject_address"], is_hub)
+            _of(row["subject_kind"], row["subject"], row["subject_scope"], row["subject_address"], links_nothing)
         )
         for row in rows
     }
@@ -116,7 +116,7 @@ def read_ties(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> dict
     for row in finding_queue.ties(connection, list(found), kinds):
         if row.role == "known":
             found[row.finding].add(Tie(kind=_KNOWN, value=str(row.fact)))
-        found[row.finding].update(_of(row.kind, row.value, row.scope, row.address, is_hub))
+        found[row.finding].update(_of(row.kind, row.value, row.scope, row.address, links_nothing))
     return found
 
 

@@ -111,7 +111,7 @@ def test_every_template_is_valid_stix(name: str) -> None:
 
 @pytest.mark.parametrize("bits", [18.0, 300.0, -300.0])
 def test_a_lead_is_related_with_its_likelihood_and_belongs_to_nobody(bits: float) -> None:
-    drafts = objects(record(lead_bits=bits, actor=None), TLP.GREEN, TLP.RED)
+    drafts = objects(record(lead_bits=bits, lead_families=2, actor=None), TLP.GREEN, TLP.RED)
     for draft in drafts:
         result = validate_instance(draft.properties, ValidationOptions(version="2.1", disabled="103"))
         assert result.is_valid, (draft.properties, [str(error) for error in result.errors])
@@ -123,6 +123,13 @@ def test_a_lead_is_related_with_its_likelihood_and_belongs_to_nobody(bits: float
     stated = {one["relationship_type"] for one in by_type(objects(record()), "relationship")}
     assert "related-to" not in stated
     assert {likelihood(bits) for bits in (12, 14)} == {50, 80}
+
+
+def test_evidence_of_one_family_is_not_enough_for_a_likelihood() -> None:
+    drafts = objects(record(lead_bits=300.0, lead_families=1, actor=None), TLP.GREEN, TLP.RED)
+    ties = {one["relationship_type"]: one for one in by_type(drafts, "relationship")}
+    assert "confidence" not in ties["related-to"]
+    assert "not enough evidence" in ties["related-to"]["description"]
 
 
 @pytest.mark.parametrize("tlp", list(TLP))

@@ -337,8 +337,21 @@ def test_syslog_gets_one_line() -> None:
     assert "\n" not in log.took[0].strip()
 
 
+def test_chat_gets_it_as_its_service_wants_it(hook: Receiver) -> None:
+    hook.does = ["take", 500]
+    service = open_channel("soc", f"mmost://127.0.0.1:{hook.port}/{'t' * 26}")
+    service.request_rate_per_sec = 0
+    assert [send(service, of_test("soc")).outcome for _ in range(2)] == [Outcome.SENT, Outcome.DOUBTED]
+    assert "Test of a channel" in hook.took[0]["text"]
+
+
 def test_statuses_and_closed_ports_are_told_apart(hook: Receiver) -> None:
-    for status, outcome in ((400, Outcome.REFUSED), (429, Outcome.REFUSED), (502, Outcome.DOUBTED)):
+    for status, outcome in (
+        (400, Outcome.REFUSED),
+        (429, Outcome.REFUSED),
+        (500, Outcome.DOUBTED),
+        (502, Outcome.DOUBTED),
+    ):
         hook.does = [status]
         assert send(open_channel("soc", f"json://127.0.0.1:{hook.port}/"), of_test("soc")).outcome is outcome
     closed = send(open_channel("soc", f"json://127.0.0.1:{free_port()}/{SECRET}"), of_test("soc"))
